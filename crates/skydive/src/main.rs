@@ -1,0 +1,2 @@
+//! skydive.
+fn main() {}
