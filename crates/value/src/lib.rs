@@ -1,1 +1,32 @@
-//! value.
+//! Typed values and the questions one can ask of them.
+//!
+//! The bottom layer: what metadata is made of ([`Value`], [`Map`]), how a part of it is named ([`Path`]), the one
+//! filter that queries, subscriptions, captures and stores all speak ([`Filter`]), identifiers ([`Id`]) and times
+//! ([`Timestamp`], [`Span`]). Nothing here does I/O, reads a clock or knows an encoding; `serde` is implemented
+//! because a value is self-describing, the spelling of messages is the business of `proto`.
+
+mod cidr;
+mod definition;
+mod filter;
+mod id;
+mod map;
+mod matching;
+mod path;
+mod regexp;
+mod scalar;
+mod serde_impl;
+mod shape;
+mod time;
+
+pub use cidr::{CidrError, Ipv4Net};
+pub use definition::{DefinitionError, parse_definition};
+pub use filter::{Filter, Test};
+pub use id::Id;
+pub use map::{Map, PathError};
+pub use matching::{FieldRef, Fields, Hint, Matcher};
+pub use path::Path;
+pub use regexp::{Pattern, PatternError};
+pub use scalar::Value;
+pub use shape::{Shape, Shapes};
+pub use smol_str::SmolStr;
+pub use time::{Span, Timestamp};

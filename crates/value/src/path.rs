@@ -1,0 +1,54 @@
+//! Names of fields in dot notation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+/// A dotted path: `Name`, `Metric.RxBytes`, `@Host`. The prefix `Metadata.` means the same as nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    segments: Arc<[SmolStr]>,
+    is_attribute: bool,
+}
+
+impl Path {
+    /// Splits at the dots. Every text is a path; an empty one names the field with the empty name.
+    pub fn parse(text: &str) -> Self {
+        let text = text.strip_prefix("Metadata.").unwrap_or(text);
+        Self { segments: text.split('.').map(SmolStr::from).collect(), is_attribute: text.starts_with('@') }
+    }
+
+    /// The names from the outside in; at least one.
+    pub fn segments(&self) -> &[SmolStr] {
+        &self.segments
+    }
+
+    /// The outermost name.
+    pub fn first(&self) -> &str {
+        self.segments.first().map_or("", SmolStr::as_str)
+    }
+
+    /// Whether it names an attribute of the element itself (`@ID`, `@Host`, …) and not of its metadata.
+    pub fn is_attribute(&self) -> bool {
+        self.is_attribute
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, segment) in self.segments.iter().enumerate() {
+            if i > 0 {
+                f.write_str(".")?;
+            }
+            f.write_str(segment)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<&str> for Path {
+    fn from(text: &str) -> Self {
+        Self::parse(text)
+    }
+}

@@ -1,0 +1,50 @@
+//! Regular expressions with a bound on what they may cost.
+
+use regex::{Regex, RegexBuilder};
+use thiserror::Error;
+
+/// A compiled regular expression (RE2-like syntax: linear time, no look-around, no back references).
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+/// A pattern that cannot be used.
+#[derive(Clone, Debug, Error)]
+#[error("error parsing regexp: {0}")]
+pub struct PatternError(String);
+
+/// Compiled size allowed, in bytes; `a{1000}{1000}` and the like are refused.
+const SIZE_LIMIT: usize = 1 << 20;
+
+impl Pattern {
+    /// Compiles a pattern as it is written.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        RegexBuilder::new(text)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(SIZE_LIMIT)
+            .build()
+            .map(Self)
+            .map_err(|e| PatternError(e.to_string().lines().last().unwrap_or_default().to_owned()))
+    }
+
+    /// Compiles a pattern that must match the whole text.
+    pub fn anchored(text: &str) -> Result<Self, PatternError> {
+        Self::new(text)?;
+        Self::new(&format!("^(?:{text})$"))
+    }
+
+    /// Whether it matches somewhere in `text`.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
+    /// The pattern as it was compiled.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
