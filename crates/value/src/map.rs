@@ -68,6 +68,21 @@ impl Map {
         }
     }
 
+    /// Sets a top-level field, unless it is equal already; says whether it changed.
+    pub fn replace(&mut self, key: &SmolStr, value: &Value) -> bool {
+        match self.shape.position(key) {
+            Some(at) if self.values[at] == *value => false,
+            Some(at) => {
+                self.values[at] = value.clone();
+                true
+            }
+            None => {
+                self.insert(key.clone(), value.clone());
+                true
+            }
+        }
+    }
+
     /// Removes a top-level field and gives it back.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.shape.position(key)?;

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use smol_str::SmolStr;
 
 use crate::scalar::int_of_text;
-use crate::{Filter, Map, Path, Shape, Test, Value};
+use crate::{Filter, Id, Map, Path, Shape, Test, Value};
 
 /// Something with named fields that a filter can be asked of.
 pub trait Fields {
@@ -24,6 +24,8 @@ pub enum FieldRef<'a> {
     Str(&'a str),
     /// A number that is not stored as a [`Value`].
     Int(i64),
+    /// An identifier; it counts as text.
+    Id(&'a Id),
     /// A stored value.
     Value(&'a Value),
     /// A list was met with part of the path left: the field is what its elements have there.
@@ -77,6 +79,7 @@ impl<'a> FieldRef<'a> {
         match self {
             Self::Str(text) => Value::from(text),
             Self::Int(n) => Value::Int(n),
+            Self::Id(id) => Value::from(id.to_string()),
             Self::Value(value) => value.clone(),
             Self::Each(items, rest) => Value::from(
                 items.iter().filter_map(|v| Self::descend(v, rest)).map(Self::to_value).collect::<Vec<_>>(),
@@ -105,13 +108,18 @@ impl<'a> FieldRef<'a> {
         });
     }
 
-    /// The text, when it is one.
-    pub fn as_str(self) -> Option<&'a str> {
+    /// Calls `f` with the text, when it is one.
+    pub fn with_str<T>(self, f: impl FnOnce(&str) -> T) -> Option<T> {
         match self {
-            Self::Str(text) => Some(text),
-            Self::Value(Value::Str(text)) => Some(text),
+            Self::Str(text) => Some(f(text)),
+            Self::Value(Value::Str(text)) => Some(f(text)),
+            Self::Id(id) => Some(id.with_str(f)),
             _ => None,
         }
+    }
+
+    fn is_text(self, f: impl FnOnce(&str) -> bool) -> bool {
+        self.with_str(f).unwrap_or(false)
     }
 
     fn to_int(self) -> Option<i64> {
@@ -119,6 +127,7 @@ impl<'a> FieldRef<'a> {
             Self::Int(n) => Some(n),
             Self::Str(text) => int_of_text(text),
             Self::Value(value) => value.to_int(),
+            Self::Id(id) => id.with_str(int_of_text),
             Self::Each(..) => None,
         }
     }
@@ -192,18 +201,18 @@ impl Test {
         let Some(field) = field else { return matches!(self, Self::Missing) };
         match self {
             Self::Missing => false,
-            Self::Text(text) => field.any(&mut |f| f.as_str() == Some(text.as_str())),
-            Self::OneOf(texts) => field.any(&mut |f| {
-                f.as_str().is_some_and(|s| texts.binary_search_by(|t| t.as_str().cmp(s)).is_ok())
-            }),
+            Self::Text(text) => field.any(&mut |f| f.is_text(|s| s == text.as_str())),
+            Self::OneOf(texts) => {
+                field.any(&mut |f| f.is_text(|s| texts.binary_search_by(|t| t.as_str().cmp(s)).is_ok()))
+            }
             Self::Bool(b) => field.any(&mut |f| matches!(f, FieldRef::Value(Value::Bool(v)) if v == b)),
             Self::Int(n) => field.any(&mut |f| f.to_int() == Some(*n)),
             Self::Gt(n) => field.any(&mut |f| f.to_int().is_some_and(|v| v > *n)),
             Self::Gte(n) => field.any(&mut |f| f.to_int().is_some_and(|v| v >= *n)),
             Self::Lt(n) => field.any(&mut |f| f.to_int().is_some_and(|v| v < *n)),
             Self::Lte(n) => field.any(&mut |f| f.to_int().is_some_and(|v| v <= *n)),
-            Self::Regex(pattern) => field.any(&mut |f| f.as_str().is_some_and(|s| pattern.is_match(s))),
-            Self::Ipv4Range(net) => field.any(&mut |f| f.as_str().is_some_and(|s| net.contains_text(s))),
+            Self::Regex(pattern) => field.any(&mut |f| f.is_text(|s| pattern.is_match(s))),
+            Self::Ipv4Range(net) => field.any(&mut |f| f.is_text(|s| net.contains_text(s))),
         }
     }
 }

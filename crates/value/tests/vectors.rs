@@ -1,5 +1,7 @@
 //! The facts of the original about filters, paths, ranges and ids, as recorded vectors.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
+
 use serde_json::Value as Json;
 use skydive_value::{
     FieldRef, Fields, Filter, Hint, Id, Ipv4Net, Map, Path, Pattern, Test, Value, parse_definition,
