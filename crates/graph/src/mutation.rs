@@ -147,19 +147,27 @@ impl Op {
         }
     }
 
-    /// Does it to `map`; false when that changes nothing.
-    pub fn apply(&self, map: &mut Map) -> bool {
+    /// Whether doing it to `map` would change anything.
+    pub(crate) fn has_effect(&self, map: &Map) -> bool {
+        let found = match self.path().segments() {
+            [key] => map.get(key).cloned(),
+            _ => map.lookup(self.path()).ok().flatten(),
+        };
         match self {
-            Self::Set(path, value) => {
-                if let [key] = path.segments() {
-                    return map.replace(key, value);
-                }
-                if matches!(map.lookup(path), Ok(Some(old)) if old == *value) {
-                    return false;
-                }
-                map.set_path(path, value.clone())
+            Self::Set(_, value) => found.as_ref() != Some(value),
+            Self::Remove(_) => found.is_some(),
+        }
+    }
+
+    /// Does it to `map`; false when the path does not allow it.
+    pub(crate) fn apply(&self, map: &mut Map) -> bool {
+        match (self, self.path().segments()) {
+            (Self::Set(_, value), [key]) => {
+                map.replace(key, value);
+                true
             }
-            Self::Remove(path) => map.remove_path(path),
+            (Self::Set(path, value), _) => map.set_path(path, value.clone()),
+            (Self::Remove(path), _) => map.remove_path(path),
         }
     }
 }

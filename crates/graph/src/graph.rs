@@ -1,0 +1,381 @@
+//! The graph and its owner's operations.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use skydive_value::{Id, Map, Shapes, SmolStr, Timestamp};
+
+use crate::index::node_entries;
+use crate::key;
+use crate::stored::{Stored, StoredEdge, spread};
+use crate::{
+    Cascade, Change, Edge, GraphEvent, Mutation, MutationError, Node, Op, Outcome, Snapshot, Source, Stamp,
+};
+
+mod sharing;
+mod sync;
+
+use sharing::Sharing;
+
+/// Nodes, edges and their indexes, with one owner who applies mutations.
+#[derive(Debug, Default)]
+pub struct Graph {
+    stored: Stored,
+    /// The owner's way from an id to a place: one probe, where the shared index takes a search.
+    node_ids: HashTable<u32>,
+    free_nodes: Vec<u32>,
+    free_edges: Vec<u32>,
+    shapes: Shapes,
+    sharing: Sharing,
+}
+
+/// Bytes that the indexes take, for measurements.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Index of nodes by id and by indexed keys.
+    pub node_index: usize,
+    /// Index of edges by id and by their ends.
+    pub edge_index: usize,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The graph as it is now, for readers.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { stored: self.stored.clone() }
+    }
+
+    /// The node with an id.
+    pub fn node(&self, id: &Id) -> Option<&Arc<Node>> {
+        self.stored.node_at(self.place_of(id)?)
+    }
+
+    /// The edge with an id.
+    pub fn edge(&self, id: &Id) -> Option<Edge> {
+        let place = self.stored.edge_place(id)?;
+        self.stored.to_edge(self.stored.edge_at(place)?)
+    }
+
+    /// Number of nodes.
+    pub fn node_count(&self) -> usize {
+        self.stored.node_count
+    }
+
+    /// Number of edges.
+    pub fn edge_count(&self) -> usize {
+        self.stored.edge_count
+    }
+
+    /// What the indexes take.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            node_index: self.stored.node_index.bytes() + self.node_ids.allocation_size(),
+            edge_index: self.stored.edge_index.bytes()
+                + self.stored.outgoing.bytes()
+                + self.stored.incoming.bytes(),
+        }
+    }
+
+    /// Applies a mutation at time `now` and appends what happened to `events`, in order. After an error the graph is
+    /// as it was.
+    pub fn apply(
+        &mut self,
+        mutation: Mutation,
+        now: Timestamp,
+        events: &mut Vec<GraphEvent>,
+    ) -> Result<Outcome, MutationError> {
+        let before = events.len();
+        match mutation {
+            Mutation::AddNode(node) => self.add_node(node, events)?,
+            Mutation::UpdateNode { id, change, stamp } => {
+                self.update_node(&id, change, stamp, now, events)?
+            }
+            Mutation::DeleteNode { id, cascade } => {
+                let place = self.place_of(&id).ok_or(MutationError::NoNode(id))?;
+                self.delete_node(place, cascade, now, events);
+            }
+            Mutation::AddEdge(edge) => self.add_edge(edge, now, events)?,
+            Mutation::UpdateEdge { id, change, stamp } => {
+                self.update_edge(&id, change, stamp, now, events)?
+            }
+            Mutation::DeleteEdge { id } => {
+                let place = self.stored.edge_place(&id).ok_or(MutationError::NoEdge(id))?;
+                self.delete_edge(place, now, events);
+            }
+            Mutation::DeleteOrigin { origin } => self.delete_origin(&origin, now, events),
+            Mutation::Sync { origin, nodes, edges } => self.sync(&origin, nodes, edges, now, events)?,
+        }
+        Ok(if events.len() > before { Outcome::Applied } else { Outcome::Unchanged })
+    }
+
+    fn place_of(&self, id: &Id) -> Option<u32> {
+        let stored = &self.stored;
+        self.node_ids
+            .find(wide(stored.hash_id(id)), |p| stored.node_at(*p).is_some_and(|n| n.id == *id))
+            .copied()
+    }
+
+    fn add_node(&mut self, mut node: Node, events: &mut Vec<GraphEvent>) -> Result<(), MutationError> {
+        if self.place_of(&node.id).is_some() {
+            return Ok(());
+        }
+        let place = next_place(&mut self.free_nodes, self.stored.nodes.len())?;
+        self.shapes.share(&mut node.metadata);
+        node.source = self.sharing.source(&node.source);
+        node.deleted_at = None;
+        let node = Arc::new(node);
+        let hash = self.stored.hash_id(&node.id);
+        for entry in node_entries(&self.stored, &node) {
+            self.stored.node_index.insert(entry, place);
+        }
+        *self.stored.nodes.at_mut(place as usize) = Some(node.clone());
+        let stored = &self.stored;
+        self.node_ids.insert_unique(wide(hash), place, |p| {
+            stored.node_at(*p).map_or(0, |n| wide(stored.hash_id(&n.id)))
+        });
+        self.stored.node_count += 1;
+        events.push(GraphEvent::NodeAdded(node));
+        Ok(())
+    }
+
+    fn update_node(
+        &mut self,
+        id: &Id,
+        change: Change,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+        events: &mut Vec<GraphEvent>,
+    ) -> Result<(), MutationError> {
+        let place = self.place_of(id).ok_or_else(|| MutationError::NoNode(id.clone()))?;
+        let Some(old) = self.stored.node_at(place) else { return Ok(()) };
+        let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, now) else { return Ok(()) };
+        let before = concerns_index(&change).then(|| node_entries(&self.stored, old));
+        let Some(slot) = self.stored.nodes.at_mut(place as usize) else { return Ok(()) };
+        let node = Arc::make_mut(slot);
+        node.revision = stamp.revision;
+        node.updated_at = stamp.updated_at;
+        let shape = node.metadata.shape().clone();
+        let ops = change.apply(&mut node.metadata);
+        if !shape.is_same(node.metadata.shape()) {
+            self.shapes.share(&mut node.metadata);
+        }
+        let node = slot.clone();
+        if let Some(before) = before {
+            self.reindex(place, &before, &node);
+        }
+        events.push(GraphEvent::NodeUpdated { node, ops });
+        Ok(())
+    }
+
+    fn delete_node(&mut self, place: u32, cascade: Cascade, now: Timestamp, events: &mut Vec<GraphEvent>) {
+        // An explicit stack: ownership can be nested as deep as who publishes it likes.
+        let mut doomed = vec![place];
+        let mut next = 0;
+        if cascade == Cascade::Owned {
+            while let Some(parent) = doomed.get(next).copied() {
+                next += 1;
+                for edge in self.stored.outgoing(parent) {
+                    if let Some(edge) = self.stored.edge_at(edge)
+                        && crate::element::relation_of(&edge.metadata) == key::relation::OWNERSHIP
+                        && !doomed.contains(&edge.child)
+                    {
+                        doomed.push(edge.child);
+                    }
+                }
+            }
+        }
+        for place in doomed.into_iter().rev() {
+            self.delete_one_node(place, now, events);
+        }
+    }
+
+    fn delete_one_node(&mut self, place: u32, now: Timestamp, events: &mut Vec<GraphEvent>) {
+        let edges: Vec<u32> = self.stored.outgoing(place).chain(self.stored.incoming(place)).collect();
+        for edge in edges {
+            self.delete_edge(edge, now, events);
+        }
+        let Some(node) = self.stored.nodes.at_mut(place as usize).take() else { return };
+        for entry in node_entries(&self.stored, &node) {
+            self.stored.node_index.remove(entry, place);
+        }
+        let hash = self.stored.hash_id(&node.id);
+        if let Ok(entry) = self.node_ids.find_entry(wide(hash), |p| *p == place) {
+            entry.remove();
+        }
+        self.free_nodes.push(place);
+        self.stored.node_count -= 1;
+        let mut node = Arc::unwrap_or_clone(node);
+        node.deleted_at = Some(now);
+        events.push(GraphEvent::NodeDeleted(Arc::new(node)));
+    }
+
+    fn add_edge(
+        &mut self,
+        edge: Edge,
+        now: Timestamp,
+        events: &mut Vec<GraphEvent>,
+    ) -> Result<(), MutationError> {
+        if self.stored.edge_place(&edge.id).is_some() {
+            return Ok(());
+        }
+        let end = |id: &Id| {
+            self.place_of(id).ok_or_else(|| MutationError::NoEnd { edge: edge.id.clone(), end: id.clone() })
+        };
+        let (parent, child) = (end(&edge.parent)?, end(&edge.child)?);
+        if edge.is_ownership() {
+            let former: Vec<u32> = self
+                .stored
+                .incoming(child)
+                .filter(|p| {
+                    self.stored
+                        .edge_at(*p)
+                        .is_some_and(|e| crate::element::relation_of(&e.metadata) == key::relation::OWNERSHIP)
+                })
+                .collect();
+            for place in former {
+                self.delete_edge(place, now, events);
+            }
+        }
+        let place = next_place(&mut self.free_edges, self.stored.edges.len())?;
+        let mut edge = edge;
+        edge.deleted_at = None;
+        edge.source = self.sharing.source(&edge.source);
+        edge.metadata = self.sharing.metadata(edge.metadata, &mut self.shapes);
+        let hash = self.stored.hash_id(&edge.id);
+        self.stored.edge_index.insert(hash, place);
+        self.stored.outgoing.insert(spread(parent), place);
+        self.stored.incoming.insert(spread(child), place);
+        *self.stored.edges.at_mut(place as usize) = Some(StoredEdge {
+            id: edge.id.clone(),
+            source: edge.source.clone(),
+            metadata: edge.metadata.clone(),
+            created_at: edge.created_at,
+            updated_at: edge.updated_at,
+            revision: edge.revision,
+            parent,
+            child,
+        });
+        self.stored.edge_count += 1;
+        events.push(GraphEvent::EdgeAdded(Arc::new(edge)));
+        Ok(())
+    }
+
+    fn update_edge(
+        &mut self,
+        id: &Id,
+        change: Change,
+        stamp: Option<Stamp>,
+        now: Timestamp,
+        events: &mut Vec<GraphEvent>,
+    ) -> Result<(), MutationError> {
+        let place = self.stored.edge_place(id).ok_or_else(|| MutationError::NoEdge(id.clone()))?;
+        let Some(old) = self.stored.edge_at(place) else { return Ok(()) };
+        let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, now) else { return Ok(()) };
+        let mut metadata = (*old.metadata).clone();
+        let ops = change.apply(&mut metadata);
+        let metadata = self.sharing.metadata(Arc::new(metadata), &mut self.shapes);
+        let Some(edge) = self.stored.edges.at_mut(place as usize) else { return Ok(()) };
+        edge.metadata = metadata;
+        edge.revision = stamp.revision;
+        edge.updated_at = stamp.updated_at;
+        if let Some(edge) = self.stored.edge_at(place).and_then(|e| self.stored.to_edge(e)) {
+            events.push(GraphEvent::EdgeUpdated { edge: Arc::new(edge), ops });
+        }
+        Ok(())
+    }
+
+    fn delete_edge(&mut self, place: u32, now: Timestamp, events: &mut Vec<GraphEvent>) {
+        let Some(stored) = self.stored.edge_at(place) else { return };
+        let (parent, child, hash) = (stored.parent, stored.child, self.stored.hash_id(&stored.id));
+        let whole = self.stored.to_edge(stored);
+        self.stored.edge_index.remove(hash, place);
+        self.stored.outgoing.remove(spread(parent), place);
+        self.stored.incoming.remove(spread(child), place);
+        *self.stored.edges.at_mut(place as usize) = None;
+        self.free_edges.push(place);
+        self.stored.edge_count -= 1;
+        if let Some(mut edge) = whole {
+            edge.deleted_at = Some(now);
+            events.push(GraphEvent::EdgeDeleted(Arc::new(edge)));
+        }
+    }
+
+    /// Two texts of one node may have the same hash, so entries are compared as sets before and after.
+    fn reindex(&mut self, place: u32, before: &[u32], node: &Node) {
+        let after = node_entries(&self.stored, node);
+        for gone in before.iter().filter(|entry| !after.contains(entry)) {
+            self.stored.node_index.remove(*gone, place);
+        }
+        for new in after.iter().filter(|entry| !before.contains(entry)) {
+            self.stored.node_index.insert(*new, place);
+        }
+    }
+}
+
+impl Change {
+    /// Does it; gives the operations back for the event.
+    fn apply(self, metadata: &mut Map) -> Option<Arc<[Op]>> {
+        match self {
+            Self::Ops(ops) => {
+                for op in ops.iter() {
+                    op.apply(metadata);
+                }
+                Some(ops)
+            }
+            Self::Metadata(new) => {
+                *metadata = new;
+                None
+            }
+        }
+    }
+
+    fn has_effect(&self, metadata: &Map) -> bool {
+        match self {
+            Self::Ops(ops) => ops.iter().any(|op| op.has_effect(metadata)),
+            Self::Metadata(new) => new != metadata,
+        }
+    }
+}
+
+/// The stamp of an update that is to be done; `None` when it is out of date or would change nothing.
+fn effective(
+    stamp: Option<Stamp>,
+    change: &Change,
+    revision: i64,
+    metadata: &Map,
+    now: Timestamp,
+) -> Option<Stamp> {
+    match stamp {
+        Some(stamp) => (stamp.revision > revision).then_some(stamp),
+        None => change.has_effect(metadata).then(|| Stamp { revision: revision + 1, updated_at: now }),
+    }
+}
+
+/// Whether index entries may change with it.
+fn concerns_index(change: &Change) -> bool {
+    match change {
+        Change::Ops(ops) => ops.iter().any(|op| key::INDEXED.contains(&op.path().first())),
+        Change::Metadata(_) => true,
+    }
+}
+
+fn next_place(free: &mut Vec<u32>, len: usize) -> Result<u32, MutationError> {
+    if let Some(place) = free.pop() {
+        return Ok(place);
+    }
+    u32::try_from(len).map_err(|_| MutationError::Full)
+}
+
+/// Sources are compared by what they say.
+fn same_origin(source: &Source, origin: &SmolStr) -> bool {
+    source.origin == *origin
+}
+
+/// The hash table wants its bits at both ends.
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}

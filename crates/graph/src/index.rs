@@ -1,0 +1,28 @@
+//! Which index entries a node has.
+//!
+//! An entry is the hash of a key and of one text found under it. The texts are exactly those that an equality
+//! filter would compare (elements of lists included), so that a lookup and a scan agree.
+
+use skydive_value::{FieldRef, Path};
+
+use crate::stored::Stored;
+use crate::{Node, key};
+
+/// Number of an indexed key, if `path` is one.
+pub(crate) fn indexed(path: &Path) -> Option<usize> {
+    let [only] = path.segments() else { return None };
+    key::INDEXED.iter().position(|key| key == only)
+}
+
+/// The hashes of the entries that a node has in the index: its id and its indexed texts.
+pub(crate) fn node_entries(stored: &Stored, node: &Node) -> Vec<u32> {
+    let mut hashes = Vec::with_capacity(key::INDEXED.len() + 4);
+    hashes.push(stored.hash_id(&node.id));
+    for (number, key) in key::INDEXED.iter().enumerate() {
+        let Some(value) = node.metadata.get(key) else { continue };
+        FieldRef::Value(value).each_scalar(&mut |scalar| {
+            scalar.with_str(|text| hashes.push(stored.hash_text(number, text)));
+        });
+    }
+    hashes
+}
