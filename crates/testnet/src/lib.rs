@@ -17,6 +17,7 @@
 //! # Ok(()) }
 //! ```
 
+mod archive;
 mod eventually;
 mod link;
 mod netns;
@@ -24,6 +25,7 @@ mod run;
 mod scratch;
 mod skip;
 mod unnamed;
+pub mod vm;
 
 pub use eventually::eventually;
 pub use link::{HostVeth, bridge, has_link_kind, veth_pair, vxlan};

@@ -34,9 +34,9 @@ impl Netns {
     /// Makes `count` namespaces with one `ip` process: about half a millisecond each.
     pub fn many(hint: &str, count: usize) -> Result<Vec<Self>> {
         let made: Vec<Self> = (0..count).map(|_| Self { name: fresh_name(hint) }).collect();
-        let lines: String = made.iter().map(|netns| format!("netns add {}\n", netns.name)).collect();
+        let lines: Vec<_> = made.iter().map(|netns| format!("netns add {}", netns.name)).collect();
         // When the batch fails half-way, dropping `made` deletes what was made.
-        run_with_input(Command::new("ip").args(["-batch", "-"]), &lines)?;
+        run_with_input(Command::new("ip").args(["-batch", "-"]), &lines.join("\n"))?;
         Ok(made)
     }
 
@@ -151,8 +151,13 @@ mod tests {
             return;
         }
         let netns = Netns::new("batch").unwrap();
-        let lines: String = (0..100).map(|i| format!("link add v{i} type veth peer name w{i}\n")).collect();
-        netns.batch(&lines).unwrap();
+        let lines: Vec<_> = (0..100).map(|i| format!("link add v{i} type veth peer name w{i}")).collect();
+        netns
+            .batch(&lines.join(
+                "
+",
+            ))
+            .unwrap();
         assert_eq!(netns.ip(&["-o", "link"]).unwrap().lines().count(), 201);
         let error = netns.batch("link set nosuch up\n").unwrap_err();
         assert!(error.to_string().contains("nosuch"), "{error}");
