@@ -1,1 +1,5 @@
 //! api.
+
+mod live;
+
+pub use live::{Derive, Ended, LiveCounters, LiveGraph, LiveOwner, Stopped, Subscription};

@@ -1,1 +1,16 @@
-//! probes.
+//! Topology probes: each watches one part of the system and keeps its part of the graph true.
+//!
+//! A probe is one file (or folder) and one line in [`PROBES`]. It is built from [`ProbeConfig`], says whether it can
+//! work here, and then sends mutations until it is told to stop. It reaches nothing but its [`ProbeScope`].
+
+mod hardware;
+mod namespaces;
+mod probe;
+mod scope;
+
+pub use namespaces::{Namespaces, NsKey, NsNode};
+pub use probe::{BoxFuture, BuildError, Need, Probe, ProbeConfig, ProbeDef, ProbeError, Unavailable};
+pub use scope::{Health, ProbeScope, Report, Stopped};
+
+/// Every topology probe, in the order in which they start.
+pub const PROBES: &[ProbeDef] = &[hardware::DEF];

@@ -29,4 +29,4 @@ pub use regexp::{Pattern, PatternError};
 pub use scalar::Value;
 pub use shape::{Shape, Shapes};
 pub use smol_str::SmolStr;
-pub use time::{Span, Timestamp};
+pub use time::{Clock, Span, Timestamp};

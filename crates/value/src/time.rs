@@ -1,6 +1,7 @@
 //! Points and spans of time as users see them: milliseconds since 1970-01-01 UTC.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,28 @@ pub struct Span {
     pub since: Timestamp,
     /// Last instant inside.
     pub until: Timestamp,
+}
+
+/// Where the time of now comes from. The binary hands in the system's clock, tests hand in their own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks `read`.
+    pub fn new(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// The time of now.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
 }
 
 impl Timestamp {

@@ -1,0 +1,403 @@
+//! The live graph: one task owns it, everybody else holds a [`LiveGraph`].
+//!
+//! Mutations and requests for snapshots go through one bounded queue, so a snapshot contains everything its asker
+//! applied before. Events go to subscribers in batches through queues of their own: a subscriber that does not keep
+//! up loses its subscription and is told how much it missed; it never delays the owner.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use skydive_graph::{
+    BoxFuture, Graph, GraphEvent, GraphRead, Mutation, MutationError, ReadError, Snapshot, When,
+};
+use skydive_value::{Clock, Filter};
+use thiserror::Error;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Requests waiting for the owner. A batch of mutations counts as one; beyond that senders wait.
+const REQUESTS: usize = 1024;
+/// Requests taken from the queue before the events they gave go out.
+const REQUESTS_PER_TURN: usize = 64;
+/// Rounds of derived mutations after which a rule that never settles is cut off.
+const DERIVE_ROUNDS: usize = 8;
+
+/// Mutations that follow from what just happened (stable ids, rules). Called with the graph after the events; what
+/// it returns is applied before anybody hears of either.
+pub type Derive = Box<dyn FnMut(&Graph, &[GraphEvent]) -> Vec<Mutation> + Send>;
+
+/// Access to a graph that one task owns. Clones share it.
+#[derive(Clone, Debug)]
+pub struct LiveGraph {
+    requests: mpsc::Sender<Request>,
+    counters: Arc<LiveCounters>,
+}
+
+/// What the owner counts.
+#[derive(Debug, Default)]
+pub struct LiveCounters {
+    /// Mutations that were applied, or had nothing to change.
+    pub mutations: AtomicU64,
+    /// Mutations that could not be applied (unknown element, missing end of an edge).
+    pub refused: AtomicU64,
+    /// Events given out.
+    pub events: AtomicU64,
+    /// Messages that slow subscribers missed.
+    pub lost: AtomicU64,
+    /// Nodes in the graph.
+    pub nodes: AtomicU64,
+    /// Edges in the graph.
+    pub edges: AtomicU64,
+}
+
+/// The owner's end; [`LiveOwner::run`] is its task.
+pub struct LiveOwner {
+    requests: mpsc::Receiver<Request>,
+    counters: Arc<LiveCounters>,
+    clock: Clock,
+    derive: Derive,
+    subscribers: Vec<Weak<Queue>>,
+}
+
+/// Events from a moment on, in batches.
+#[derive(Debug)]
+pub struct Subscription {
+    queue: Arc<Queue>,
+}
+
+/// The owner has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the graph is no longer served")]
+pub struct Stopped;
+
+/// Why a subscription has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Ended {
+    /// The queue was full; the messages in it and those that did not fit are lost.
+    #[error("lost {messages} messages")]
+    Lost {
+        /// How many.
+        messages: u64,
+    },
+    /// The owner has stopped.
+    #[error("the graph is no longer served")]
+    Stopped,
+}
+
+#[derive(Debug)]
+enum Request {
+    Apply(Vec<Mutation>),
+    Snapshot(oneshot::Sender<Snapshot>),
+    Subscribe(usize, oneshot::Sender<(Snapshot, Subscription)>),
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+    bound: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    batches: VecDeque<Arc<[GraphEvent]>>,
+    messages: usize,
+    ended: Option<Ended>,
+}
+
+impl LiveGraph {
+    /// An empty live graph and its owner. `derive` may be `Box::new(|_, _| Vec::new())`.
+    pub fn new(clock: Clock, derive: Derive) -> (Self, LiveOwner) {
+        let (sender, requests) = mpsc::channel(REQUESTS);
+        let counters = Arc::<LiveCounters>::default();
+        let owner =
+            LiveOwner { requests, counters: counters.clone(), clock, derive, subscribers: Vec::new() };
+        (Self { requests: sender, counters }, owner)
+    }
+
+    /// Hands mutations to the owner, which applies them in order. Waits while its queue is full.
+    pub async fn apply(&self, mutations: Vec<Mutation>) -> Result<(), Stopped> {
+        self.requests.send(Request::Apply(mutations)).await.map_err(|_| Stopped)
+    }
+
+    /// The graph with everything that was applied before the call.
+    pub async fn snapshot(&self) -> Result<Snapshot, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Snapshot(reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// The graph of now and every event after it, nothing missing between the two. `bound` is how many messages may
+    /// wait before the subscription is ended.
+    pub async fn snapshot_and_subscribe(&self, bound: usize) -> Result<(Snapshot, Subscription), Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Subscribe(bound, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Every event from now on.
+    pub async fn subscribe(&self, bound: usize) -> Result<Subscription, Stopped> {
+        Ok(self.snapshot_and_subscribe(bound).await?.1)
+    }
+
+    /// What the owner has counted so far.
+    pub fn counters(&self) -> &LiveCounters {
+        &self.counters
+    }
+}
+
+impl GraphRead for LiveGraph {
+    fn graph_at<'a>(&'a self, when: When, _: &'a Filter) -> BoxFuture<'a, Result<Snapshot, ReadError>> {
+        Box::pin(async move {
+            match when {
+                When::Live => self.snapshot().await.map_err(|Stopped| ReadError::Stopped),
+                When::At(_) => Err(ReadError::NoHistory),
+            }
+        })
+    }
+}
+
+impl LiveOwner {
+    /// Serves until `stop`, or until every [`LiveGraph`] is dropped.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut graph = Graph::new();
+        let mut requests = Vec::with_capacity(REQUESTS_PER_TURN);
+        let mut events = Vec::new();
+        loop {
+            let taken = {
+                let next = pin!(self.requests.recv_many(&mut requests, REQUESTS_PER_TURN));
+                tokio::select! {
+                    taken = next => taken,
+                    () = stop.cancelled() => 0,
+                }
+            };
+            if taken == 0 {
+                break;
+            }
+            for request in requests.drain(..) {
+                match request {
+                    Request::Apply(mutations) => {
+                        self.apply(&mut graph, mutations, &mut events);
+                    }
+                    Request::Snapshot(reply) => {
+                        // Who asked may have gone: nothing is lost with the answer.
+                        let _ = reply.send(graph.snapshot());
+                    }
+                    Request::Subscribe(bound, reply) => {
+                        self.publish(&mut events);
+                        let subscription = self.add_subscriber(bound);
+                        let _ = reply.send((graph.snapshot(), subscription));
+                    }
+                }
+            }
+            self.publish(&mut events);
+            self.counters.nodes.store(graph.node_count() as u64, Ordering::Relaxed);
+            self.counters.edges.store(graph.edge_count() as u64, Ordering::Relaxed);
+        }
+        for queue in self.subscribers.iter().filter_map(Weak::upgrade) {
+            queue.end(Ended::Stopped);
+        }
+    }
+
+    fn apply(&mut self, graph: &mut Graph, mutations: Vec<Mutation>, events: &mut Vec<GraphEvent>) {
+        let now = self.clock.now();
+        let mut settled = events.len();
+        self.apply_all(graph, mutations, now, events);
+        for round in 0..DERIVE_ROUNDS {
+            if settled == events.len() {
+                break;
+            }
+            let derived = (self.derive)(graph, &events[settled..]);
+            settled = events.len();
+            if round + 1 == DERIVE_ROUNDS && !derived.is_empty() {
+                tracing::warn!(mutations = derived.len(), "derived mutations do not settle");
+                break;
+            }
+            self.apply_all(graph, derived, now, events);
+        }
+    }
+
+    fn apply_all(
+        &self,
+        graph: &mut Graph,
+        mutations: Vec<Mutation>,
+        now: skydive_value::Timestamp,
+        events: &mut Vec<GraphEvent>,
+    ) {
+        self.counters.mutations.fetch_add(mutations.len() as u64, Ordering::Relaxed);
+        for mutation in mutations {
+            if let Err(error) = graph.apply(mutation, now, events) {
+                self.refuse(&error);
+            }
+        }
+    }
+
+    fn refuse(&self, error: &MutationError) {
+        let so_far = self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        // A publisher that sends nonsense must not fill the log: powers of two say enough.
+        if so_far.is_power_of_two() || so_far == 0 {
+            tracing::warn!(%error, refused = so_far + 1, "mutation refused");
+        }
+    }
+
+    fn add_subscriber(&mut self, bound: usize) -> Subscription {
+        let queue = Arc::new(Queue { waiting: Mutex::default(), changed: Notify::new(), bound });
+        self.subscribers.push(Arc::downgrade(&queue));
+        Subscription { queue }
+    }
+
+    fn publish(&mut self, events: &mut Vec<GraphEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        self.counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        if self.subscribers.is_empty() {
+            events.clear();
+            return;
+        }
+        let batch: Arc<[GraphEvent]> = events.drain(..).collect();
+        let counters = &self.counters;
+        self.subscribers.retain(|queue| match queue.upgrade() {
+            None => false,
+            Some(queue) => match queue.push(&batch) {
+                Ok(()) => true,
+                Err(lost) => {
+                    counters.lost.fetch_add(lost, Ordering::Relaxed);
+                    false
+                }
+            },
+        });
+    }
+}
+
+impl Queue {
+    /// Appends a batch; `Err` with the number of messages lost when it does not fit, which ends the subscription.
+    fn push(&self, batch: &Arc<[GraphEvent]>) -> Result<(), u64> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let messages = waiting.messages + batch.len();
+        // A batch larger than the bound still reaches a subscriber that has nothing waiting.
+        if messages > self.bound && waiting.messages > 0 {
+            let lost = messages as u64;
+            *waiting = Waiting { ended: Some(Ended::Lost { messages: lost }), ..Waiting::default() };
+            drop(waiting);
+            self.changed.notify_one();
+            return Err(lost);
+        }
+        waiting.messages = messages;
+        waiting.batches.push_back(batch.clone());
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn end(&self, why: Ended) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).ended.get_or_insert(why);
+        self.changed.notify_one();
+    }
+
+    fn pop(&self) -> Option<Result<Arc<[GraphEvent]>, Ended>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(batch) = waiting.batches.pop_front() {
+            waiting.messages -= batch.len();
+            return Some(Ok(batch));
+        }
+        waiting.ended.map(Err)
+    }
+}
+
+impl Subscription {
+    /// The next batch, in order and without gaps, or why there will be none. Safe to drop while waiting.
+    pub async fn next(&mut self) -> Result<Arc<[GraphEvent]>, Ended> {
+        loop {
+            if let Some(next) = self.queue.pop() {
+                return next;
+            }
+            self.queue.changed.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skydive_graph::{Node, Op, Source};
+    use skydive_value::{Id, Map, Timestamp};
+
+    use super::*;
+
+    fn node(name: &str) -> Mutation {
+        let metadata: Map = [("Name", name), ("Type", "device")].into_iter().collect();
+        Mutation::AddNode(Node::new(Id::from(name), Source::of("agent", "h"), metadata, Timestamp::EPOCH))
+    }
+
+    fn live(derive: Derive) -> (LiveGraph, CancellationToken) {
+        let (live, owner) = LiveGraph::new(Clock::new(|| Timestamp::from_millis(5)), derive);
+        let stop = CancellationToken::new();
+        tokio::spawn(owner.run(stop.clone()));
+        (live, stop)
+    }
+
+    #[tokio::test]
+    async fn a_writer_reads_what_it_wrote() {
+        let (live, _) = live(Box::new(|_, _| Vec::new()));
+        for i in 0..200 {
+            live.apply(vec![node(&format!("n{i}"))]).await.unwrap();
+            assert_eq!(live.snapshot().await.unwrap().node_count(), i + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subscription_continues_its_snapshot() {
+        let (live, stop) = live(Box::new(|_, _| Vec::new()));
+        live.apply(vec![node("a")]).await.unwrap();
+        let (snapshot, mut events) = live.snapshot_and_subscribe(100).await.unwrap();
+        assert_eq!(snapshot.node_count(), 1);
+        live.apply(vec![node("b")]).await.unwrap();
+        let batch = events.next().await.unwrap();
+        assert!(matches!(&batch[..], [GraphEvent::NodeAdded(n)] if n.name() == "b"));
+        stop.cancel();
+        assert_eq!(events.next().await, Err(Ended::Stopped));
+        assert_eq!(live.apply(vec![node("c")]).await.err().or(live.snapshot().await.err()), Some(Stopped));
+    }
+
+    #[tokio::test]
+    async fn a_slow_subscriber_is_told_and_delays_nobody() {
+        let (live, _) = live(Box::new(|_, _| Vec::new()));
+        let mut slow = live.subscribe(10).await.unwrap();
+        let mut quick = live.subscribe(1000).await.unwrap();
+        for i in 0..100 {
+            live.apply(vec![node(&format!("n{i}"))]).await.unwrap();
+        }
+        assert_eq!(live.snapshot().await.unwrap().node_count(), 100);
+        let Err(Ended::Lost { messages }) = slow.next().await else { panic!("nothing lost") };
+        assert!(messages > 10 && messages <= 100, "{messages}");
+        assert_eq!(live.counters().lost.load(Ordering::Relaxed), messages);
+        let mut seen = 0;
+        while seen < 100 {
+            seen += quick.next().await.unwrap().len();
+        }
+    }
+
+    #[tokio::test]
+    async fn derived_mutations_arrive_with_their_cause() {
+        let (live, _) = live(Box::new(|_, events| {
+            events
+                .iter()
+                .filter_map(|event| match event {
+                    GraphEvent::NodeAdded(n) => {
+                        Some(Mutation::update_node(n.id.clone(), [Op::set("TID", "t")]))
+                    }
+                    _ => None,
+                })
+                .collect()
+        }));
+        let mut events = live.subscribe(100).await.unwrap();
+        live.apply(vec![node("a")]).await.unwrap();
+        assert_eq!(events.next().await.unwrap().len(), 2);
+        assert_eq!(
+            live.snapshot().await.unwrap().node(&Id::from("a")).unwrap().metadata.text("TID"),
+            Some("t")
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! What a probe is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skydive_graph::Source;
+use skydive_value::{Id, SmolStr};
+use thiserror::Error;
+
+pub use skydive_graph::BoxFuture;
+
+use crate::{Namespaces, ProbeScope};
+
+/// One line of [`crate::PROBES`].
+pub struct ProbeDef {
+    /// Name in the configuration and in reports.
+    pub name: &'static str,
+    /// What it shows, in under 72 characters.
+    pub about: &'static str,
+    /// What it must find to show everything it can.
+    pub needs: &'static [Need],
+    /// Whether it runs without being asked for.
+    pub always: bool,
+    /// Makes one.
+    pub build: fn(&ProbeConfig) -> Result<Box<dyn Probe>, BuildError>,
+}
+
+/// Something a probe must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A Linux capability, by its name (`CAP_NET_ADMIN`).
+    Capability(&'static str),
+    /// A file or socket.
+    File(&'static str),
+}
+
+/// What probes are built from.
+#[derive(Clone, Debug)]
+pub struct ProbeConfig {
+    /// The node of this host, made by the agent before probes start.
+    pub host_node: Id,
+    /// Who the probes' elements are made by.
+    pub source: Arc<Source>,
+    /// Host id.
+    pub host_id: SmolStr,
+    /// Time between two samples of interface counters.
+    pub metrics_update: Duration,
+    /// Directory of named network namespaces.
+    pub netns_run_path: PathBuf,
+    /// The network namespaces known on this host, shared between the probes that find and those that look inside.
+    pub namespaces: Namespaces,
+}
+
+/// Watches one part of the system and keeps its part of the graph true.
+pub trait Probe: Send {
+    /// Says why this probe cannot work here. Called before [`Probe::run`]; a probe that was asked for by name and
+    /// cannot work is an error, any other is left out and reported.
+    fn check(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    /// Sends mutations until `scope.stopped()`; returns early only for reasons worth telling a human. After an error
+    /// it is built anew and started again, with growing pauses.
+    fn run(self: Box<Self>, scope: ProbeScope) -> BoxFuture<'static, Result<(), ProbeError>>;
+}
+
+/// A probe that cannot work here.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+/// A probe that cannot be made from its configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct BuildError(pub String);
+
+/// Why a probe ended.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The kernel or a daemon does not answer as it should.
+    #[error("{what}")]
+    Source {
+        /// What was tried.
+        what: String,
+        /// What came of it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Anything else worth telling.
+    #[error("{0}")]
+    Other(String),
+}
