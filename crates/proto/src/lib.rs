@@ -1,1 +1,37 @@
-//! proto.
+//! What crosses a socket or a process: messages, REST resources and their encodings.
+//!
+//! External spellings (`GremlinQuery`, `X-Host-ID`, `NodePartiallyUpdated`) appear here and nowhere else. Everything
+//! decodes from bytes of outsiders: sizes are limited by the caller's maximum, nesting by the JSON parser (128
+//! levels), and no input panics. Encoders borrow what they write; large answers are given in pieces ([`Pieces`]).
+//! No I/O, no clock: where the time of now stands in for a missing one it is an argument.
+
+#![deny(clippy::indexing_slicing)]
+
+mod answer;
+mod dot;
+mod element;
+mod envelope;
+mod graph_message;
+mod handshake;
+mod json;
+mod limits;
+mod pieces;
+mod rest;
+mod rfc3339;
+mod status;
+
+pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_graph};
+pub use element::{EdgeJson, EdgeViewJson, ElementError, NodeJson, decode_edge, decode_node};
+pub use envelope::{Envelope, EnvelopeError, Format, namespace};
+pub use graph_message::{
+    Elements, GraphMessage, MessageError, PartialUpdate, SyncRequest, event_envelope, graph_type,
+    refused_sync, sync_envelope, sync_reply,
+};
+pub use handshake::{Handshake, HandshakeError, Persistence, Protocol, UpdatePolicy, header};
+pub use limits::Limits;
+pub use pieces::{PIECE_SIZE, Part, Pieces, list};
+pub use rest::{Explain, QueryBodyError, ServiceIdentity, encode_query, media, query_of_body, service};
+pub use rfc3339::{Rfc3339Error, format_rfc3339, parse_rfc3339};
+pub use status::{
+    AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, Losses, Peers, ProbeStatus,
+};

@@ -1,0 +1,28 @@
+//! How much of everything is taken from outside.
+
+/// Sizes above which requests and messages are refused with a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Body of a REST request, bytes.
+    pub rest_body: usize,
+    /// Text of a query, bytes.
+    pub query_bytes: usize,
+    /// Steps of a query.
+    pub query_steps: usize,
+    /// WebSocket message, bytes.
+    pub ws_message: usize,
+    /// Message on the agent link, bytes: a whole agent's graph must fit.
+    pub agent_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rest_body: 16 << 20,
+            query_bytes: 64 << 10,
+            query_steps: 256,
+            ws_message: 16 << 20,
+            agent_message: 512 << 20,
+        }
+    }
+}

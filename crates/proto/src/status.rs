@@ -1,0 +1,125 @@
+//! What `/api/status` tells.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ConnStatus {
+    /// Kind of the client (`agent`, `webui`, …).
+    pub service_type: String,
+    /// `json` or `protobuf`.
+    pub client_protocol: String,
+    /// Address of the other end.
+    pub addr: String,
+    /// Port of the other end.
+    pub port: u16,
+    /// Whether it is up.
+    pub is_connected: bool,
+    /// Since when, RFC 3339.
+    pub connect_time: String,
+    /// Host id of the other end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remote_host: String,
+    /// Service type of the other end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remote_service_type: String,
+}
+
+/// An agent's connection to an analyzer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnalyzerLink {
+    /// The connection.
+    #[serde(flatten)]
+    pub connection: ConnStatus,
+    /// Whether the agent's graph goes to this one.
+    #[serde(rename = "IsMaster")]
+    pub is_master: bool,
+}
+
+/// Whether this analyzer is the one that acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Election {
+    /// Whether it is.
+    #[serde(rename = "IsMaster")]
+    pub is_master: bool,
+}
+
+/// Replication links of an analyzer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Peers {
+    /// Those that connected here, by host id.
+    pub incomers: BTreeMap<String, ConnStatus>,
+    /// Those connected to, by host id.
+    pub outgoers: BTreeMap<String, ConnStatus>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProbeStatus {
+    /// `starting`, `running`, `stopping` or `stopped`.
+    pub status: String,
+    /// Why it shows less than it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
+}
+
+/// What was refused or not delivered since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Losses {
+    /// Subscribers closed because they were too slow.
+    pub slow_subscribers: u64,
+    /// Messages these did not get.
+    pub messages: u64,
+    /// Messages refused for their size.
+    pub oversized_messages: u64,
+    /// Messages refused for their form.
+    pub malformed_messages: u64,
+    /// REST bodies refused for their size.
+    pub oversized_bodies: u64,
+}
+
+/// Status of an analyzer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AnalyzerStatus {
+    /// Agents by host id.
+    pub agents: BTreeMap<String, ConnStatus>,
+    /// Replication links.
+    pub peers: Peers,
+    /// Publishers by host id.
+    pub publishers: BTreeMap<String, ConnStatus>,
+    /// Subscribers by host id.
+    pub subscribers: BTreeMap<String, ConnStatus>,
+    /// Evaluation of alerts.
+    pub alerts: Election,
+    /// Captures on demand.
+    pub captures: Election,
+    /// Probes by name.
+    pub probes: BTreeMap<String, ProbeStatus>,
+    /// What was lost.
+    #[serde(default)]
+    pub losses: Losses,
+}
+
+/// Status of an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AgentStatus {
+    /// Subscribers by host id.
+    pub clients: BTreeMap<String, ConnStatus>,
+    /// Analyzers by host id.
+    pub analyzers: BTreeMap<String, AnalyzerLink>,
+    /// Topology probes by name.
+    pub topology_probes: BTreeMap<String, ProbeStatus>,
+    /// Kinds of capture.
+    pub flow_probes: Vec<String>,
+    /// What was lost.
+    #[serde(default)]
+    pub losses: Losses,
+}
