@@ -1,6 +1,8 @@
 #!/bin/bash
-# Installs from Debian's packages what the tests need; says nothing and returns at once when all is there.
-# Needs root only when something is missing.
+# usage: scripts/setup-tests.sh [PACKAGE…]
+#
+# Installs from Debian's packages what the tests need, and what is named; says nothing and returns at once
+# when all is there. Needs root only when something is missing.
 set -euo pipefail
 
 # package: why
@@ -16,7 +18,7 @@ PACKAGES=(
 )
 
 missing=()
-for package in "${PACKAGES[@]}"; do
+for package in "${PACKAGES[@]}" "$@"; do
   status=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
   [[ $status == "install ok installed" ]] || missing+=("$package")
 done

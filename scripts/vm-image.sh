@@ -35,13 +35,23 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 chmod 755 .
 
+refresh() { # package lists that are missing or name versions that are gone
+  ((EUID == 0)) || { echo "vm-image: run apt-get update as root" >&2; exit 1; }
+  apt-get -q -o DPkg::Lock::Timeout=900 update >update.log 2>&1 || { cat update.log >&2; exit 1; }
+}
 download() { # apt-get download tries to drop to another user, who may not write here
   apt-get -q -o APT::Sandbox::User= download "$@" >download.log 2>&1 || { cat download.log >&2; return 1; }
 }
+kernel_package() {
+  apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends:/ && !found {print $2; found = 1}'
+}
 
-kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ {print $2; exit}')
-[[ -n $kernel ]] || { echo "vm-image: apt knows no linux-image-cloud-amd64; run apt-get update" >&2; exit 1; }
-download "$kernel"
+kernel=$(kernel_package || true)
+if [[ -z $kernel ]] || ! download "$kernel" 2>/dev/null; then
+  refresh
+  kernel=$(kernel_package)
+fi
+ls "$kernel"_*.deb >/dev/null 2>&1 || download "$kernel"
 dpkg-deb -x "$kernel"_*.deb kernel
 version=$(ls kernel/lib/modules)
 

@@ -1,0 +1,2 @@
+1
+Graph	EdgeAddedu È2¸{"ID": "9f6a2a1c-0000-4000-8000-000000000003", "Metadata": {"RelationType": "ownership"}, "Parent": "9f6a2a1c-0000-4000-8000-000000000001", "Child": "9f6a2a1c-0000-4000-8000-000000000002", "Host": "h", "Origin": "agent.h", "CreatedAt": 1600000000000, "UpdatedAt": 1600000000000, "DeletedAt": null, "Revision": 1}

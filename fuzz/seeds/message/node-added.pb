@@ -1,0 +1,2 @@
+1
+Graph	NodeAddedu È2š{"ID": "9f6a2a1c-0000-4000-8000-000000000001", "Metadata": {"Name": "eth0", "Type": "device", "MTU": 1500, "IPV4": ["10.0.0.1/24"], "Features": {"tx": true}}, "Host": "h", "Origin": "agent.h", "CreatedAt": 1600000000000, "UpdatedAt": 1600000000000, "DeletedAt": null, "Revision": 1}

@@ -1,0 +1,2 @@
+1
+GraphNodePartiallyUpdatedu È2¨{"ID": "9f6a2a1c-0000-4000-8000-000000000001", "Revision": 2, "UpdatedAt": 1600000000001, "Ops": [{"Type": 1, "Key": "MTU", "Value": 9000}, {"Type": 2, "Key": "IPV4"}]}
