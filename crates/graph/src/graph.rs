@@ -7,7 +7,7 @@ use skydive_value::{Id, Map, Shapes, SmolStr, Timestamp};
 
 use crate::index::node_entries;
 use crate::key;
-use crate::stored::{Stored, StoredEdge, spread};
+use crate::stored::{StoredEdge, spread};
 use crate::{
     Cascade, Change, Edge, GraphEvent, Mutation, MutationError, Node, Op, Outcome, Snapshot, Source, Stamp,
 };
@@ -20,7 +20,7 @@ use sharing::Sharing;
 /// Nodes, edges and their indexes, with one owner who applies mutations.
 #[derive(Debug, Default)]
 pub struct Graph {
-    stored: Stored,
+    now: Snapshot,
     /// The owner's way from an id to a place: one probe, where the shared index takes a search.
     node_ids: HashTable<u32>,
     free_nodes: Vec<u32>,
@@ -46,37 +46,42 @@ impl Graph {
 
     /// The graph as it is now, for readers.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { stored: self.stored.clone() }
+        self.now.clone()
+    }
+
+    /// The graph as it is now, for its owner: a snapshot that nothing has to be copied for.
+    pub fn view(&self) -> &Snapshot {
+        &self.now
     }
 
     /// The node with an id.
     pub fn node(&self, id: &Id) -> Option<&Arc<Node>> {
-        self.stored.node_at(self.place_of(id)?)
+        self.now.stored.node_at(self.place_of(id)?)
     }
 
     /// The edge with an id.
     pub fn edge(&self, id: &Id) -> Option<Edge> {
-        let place = self.stored.edge_place(id)?;
-        self.stored.to_edge(self.stored.edge_at(place)?)
+        let place = self.now.stored.edge_place(id)?;
+        self.now.stored.to_edge(self.now.stored.edge_at(place)?)
     }
 
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
-        self.stored.node_count
+        self.now.stored.node_count
     }
 
     /// Number of edges.
     pub fn edge_count(&self) -> usize {
-        self.stored.edge_count
+        self.now.stored.edge_count
     }
 
     /// What the indexes take.
     pub fn memory(&self) -> Memory {
         Memory {
-            node_index: self.stored.node_index.bytes() + self.node_ids.allocation_size(),
-            edge_index: self.stored.edge_index.bytes()
-                + self.stored.outgoing.bytes()
-                + self.stored.incoming.bytes(),
+            node_index: self.now.stored.node_index.bytes() + self.node_ids.allocation_size(),
+            edge_index: self.now.stored.edge_index.bytes()
+                + self.now.stored.outgoing.bytes()
+                + self.now.stored.incoming.bytes(),
         }
     }
 
@@ -103,7 +108,7 @@ impl Graph {
                 self.update_edge(&id, change, stamp, now, events)?
             }
             Mutation::DeleteEdge { id } => {
-                let place = self.stored.edge_place(&id).ok_or(MutationError::NoEdge(id))?;
+                let place = self.now.stored.edge_place(&id).ok_or(MutationError::NoEdge(id))?;
                 self.delete_edge(place, now, events);
             }
             Mutation::DeleteOrigin { origin } => self.delete_origin(&origin, now, events),
@@ -113,7 +118,7 @@ impl Graph {
     }
 
     fn place_of(&self, id: &Id) -> Option<u32> {
-        let stored = &self.stored;
+        let stored = &self.now.stored;
         self.node_ids
             .find(wide(stored.hash_id(id)), |p| stored.node_at(*p).is_some_and(|n| n.id == *id))
             .copied()
@@ -123,21 +128,21 @@ impl Graph {
         if self.place_of(&node.id).is_some() {
             return Ok(());
         }
-        let place = next_place(&mut self.free_nodes, self.stored.nodes.len())?;
+        let place = next_place(&mut self.free_nodes, self.now.stored.nodes.len())?;
         self.shapes.share(&mut node.metadata);
         node.source = self.sharing.source(&node.source);
         node.deleted_at = None;
         let node = Arc::new(node);
-        let hash = self.stored.hash_id(&node.id);
-        for entry in node_entries(&self.stored, &node) {
-            self.stored.node_index.insert(entry, place);
+        let hash = self.now.stored.hash_id(&node.id);
+        for entry in node_entries(&self.now.stored, &node) {
+            self.now.stored.node_index.insert(entry, place);
         }
-        *self.stored.nodes.at_mut(place as usize) = Some(node.clone());
-        let stored = &self.stored;
+        *self.now.stored.nodes.at_mut(place as usize) = Some(node.clone());
+        let stored = &self.now.stored;
         self.node_ids.insert_unique(wide(hash), place, |p| {
             stored.node_at(*p).map_or(0, |n| wide(stored.hash_id(&n.id)))
         });
-        self.stored.node_count += 1;
+        self.now.stored.node_count += 1;
         events.push(GraphEvent::NodeAdded(node));
         Ok(())
     }
@@ -151,10 +156,10 @@ impl Graph {
         events: &mut Vec<GraphEvent>,
     ) -> Result<(), MutationError> {
         let place = self.place_of(id).ok_or_else(|| MutationError::NoNode(id.clone()))?;
-        let Some(old) = self.stored.node_at(place) else { return Ok(()) };
+        let Some(old) = self.now.stored.node_at(place) else { return Ok(()) };
         let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, now) else { return Ok(()) };
-        let before = concerns_index(&change).then(|| node_entries(&self.stored, old));
-        let Some(slot) = self.stored.nodes.at_mut(place as usize) else { return Ok(()) };
+        let before = concerns_index(&change).then(|| node_entries(&self.now.stored, old));
+        let Some(slot) = self.now.stored.nodes.at_mut(place as usize) else { return Ok(()) };
         let node = Arc::make_mut(slot);
         node.revision = stamp.revision;
         node.updated_at = stamp.updated_at;
@@ -178,8 +183,8 @@ impl Graph {
         if cascade == Cascade::Owned {
             while let Some(parent) = doomed.get(next).copied() {
                 next += 1;
-                for edge in self.stored.outgoing(parent) {
-                    if let Some(edge) = self.stored.edge_at(edge)
+                for edge in self.now.stored.outgoing(parent) {
+                    if let Some(edge) = self.now.stored.edge_at(edge)
                         && crate::element::relation_of(&edge.metadata) == key::relation::OWNERSHIP
                         && !doomed.contains(&edge.child)
                     {
@@ -194,20 +199,21 @@ impl Graph {
     }
 
     fn delete_one_node(&mut self, place: u32, now: Timestamp, events: &mut Vec<GraphEvent>) {
-        let edges: Vec<u32> = self.stored.outgoing(place).chain(self.stored.incoming(place)).collect();
+        let edges: Vec<u32> =
+            self.now.stored.outgoing(place).chain(self.now.stored.incoming(place)).collect();
         for edge in edges {
             self.delete_edge(edge, now, events);
         }
-        let Some(node) = self.stored.nodes.at_mut(place as usize).take() else { return };
-        for entry in node_entries(&self.stored, &node) {
-            self.stored.node_index.remove(entry, place);
+        let Some(node) = self.now.stored.nodes.at_mut(place as usize).take() else { return };
+        for entry in node_entries(&self.now.stored, &node) {
+            self.now.stored.node_index.remove(entry, place);
         }
-        let hash = self.stored.hash_id(&node.id);
+        let hash = self.now.stored.hash_id(&node.id);
         if let Ok(entry) = self.node_ids.find_entry(wide(hash), |p| *p == place) {
             entry.remove();
         }
         self.free_nodes.push(place);
-        self.stored.node_count -= 1;
+        self.now.stored.node_count -= 1;
         let mut node = Arc::unwrap_or_clone(node);
         node.deleted_at = Some(now);
         events.push(GraphEvent::NodeDeleted(Arc::new(node)));
@@ -219,7 +225,7 @@ impl Graph {
         now: Timestamp,
         events: &mut Vec<GraphEvent>,
     ) -> Result<(), MutationError> {
-        if self.stored.edge_place(&edge.id).is_some() {
+        if self.now.stored.edge_place(&edge.id).is_some() {
             return Ok(());
         }
         let end = |id: &Id| {
@@ -227,29 +233,30 @@ impl Graph {
         };
         let (parent, child) = (end(&edge.parent)?, end(&edge.child)?);
         if edge.is_ownership() {
-            let former: Vec<u32> = self
-                .stored
-                .incoming(child)
-                .filter(|p| {
-                    self.stored
-                        .edge_at(*p)
-                        .is_some_and(|e| crate::element::relation_of(&e.metadata) == key::relation::OWNERSHIP)
-                })
-                .collect();
+            let former: Vec<u32> =
+                self.now
+                    .stored
+                    .incoming(child)
+                    .filter(|p| {
+                        self.now.stored.edge_at(*p).is_some_and(|e| {
+                            crate::element::relation_of(&e.metadata) == key::relation::OWNERSHIP
+                        })
+                    })
+                    .collect();
             for place in former {
                 self.delete_edge(place, now, events);
             }
         }
-        let place = next_place(&mut self.free_edges, self.stored.edges.len())?;
+        let place = next_place(&mut self.free_edges, self.now.stored.edges.len())?;
         let mut edge = edge;
         edge.deleted_at = None;
         edge.source = self.sharing.source(&edge.source);
         edge.metadata = self.sharing.metadata(edge.metadata, &mut self.shapes);
-        let hash = self.stored.hash_id(&edge.id);
-        self.stored.edge_index.insert(hash, place);
-        self.stored.outgoing.insert(spread(parent), place);
-        self.stored.incoming.insert(spread(child), place);
-        *self.stored.edges.at_mut(place as usize) = Some(StoredEdge {
+        let hash = self.now.stored.hash_id(&edge.id);
+        self.now.stored.edge_index.insert(hash, place);
+        self.now.stored.outgoing.insert(spread(parent), place);
+        self.now.stored.incoming.insert(spread(child), place);
+        *self.now.stored.edges.at_mut(place as usize) = Some(StoredEdge {
             id: edge.id.clone(),
             source: edge.source.clone(),
             metadata: edge.metadata.clone(),
@@ -259,7 +266,7 @@ impl Graph {
             parent,
             child,
         });
-        self.stored.edge_count += 1;
+        self.now.stored.edge_count += 1;
         events.push(GraphEvent::EdgeAdded(Arc::new(edge)));
         Ok(())
     }
@@ -272,32 +279,32 @@ impl Graph {
         now: Timestamp,
         events: &mut Vec<GraphEvent>,
     ) -> Result<(), MutationError> {
-        let place = self.stored.edge_place(id).ok_or_else(|| MutationError::NoEdge(id.clone()))?;
-        let Some(old) = self.stored.edge_at(place) else { return Ok(()) };
+        let place = self.now.stored.edge_place(id).ok_or_else(|| MutationError::NoEdge(id.clone()))?;
+        let Some(old) = self.now.stored.edge_at(place) else { return Ok(()) };
         let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, now) else { return Ok(()) };
         let mut metadata = (*old.metadata).clone();
         let ops = change.apply(&mut metadata);
         let metadata = self.sharing.metadata(Arc::new(metadata), &mut self.shapes);
-        let Some(edge) = self.stored.edges.at_mut(place as usize) else { return Ok(()) };
+        let Some(edge) = self.now.stored.edges.at_mut(place as usize) else { return Ok(()) };
         edge.metadata = metadata;
         edge.revision = stamp.revision;
         edge.updated_at = stamp.updated_at;
-        if let Some(edge) = self.stored.edge_at(place).and_then(|e| self.stored.to_edge(e)) {
+        if let Some(edge) = self.now.stored.edge_at(place).and_then(|e| self.now.stored.to_edge(e)) {
             events.push(GraphEvent::EdgeUpdated { edge: Arc::new(edge), ops });
         }
         Ok(())
     }
 
     fn delete_edge(&mut self, place: u32, now: Timestamp, events: &mut Vec<GraphEvent>) {
-        let Some(stored) = self.stored.edge_at(place) else { return };
-        let (parent, child, hash) = (stored.parent, stored.child, self.stored.hash_id(&stored.id));
-        let whole = self.stored.to_edge(stored);
-        self.stored.edge_index.remove(hash, place);
-        self.stored.outgoing.remove(spread(parent), place);
-        self.stored.incoming.remove(spread(child), place);
-        *self.stored.edges.at_mut(place as usize) = None;
+        let Some(stored) = self.now.stored.edge_at(place) else { return };
+        let (parent, child, hash) = (stored.parent, stored.child, self.now.stored.hash_id(&stored.id));
+        let whole = self.now.stored.to_edge(stored);
+        self.now.stored.edge_index.remove(hash, place);
+        self.now.stored.outgoing.remove(spread(parent), place);
+        self.now.stored.incoming.remove(spread(child), place);
+        *self.now.stored.edges.at_mut(place as usize) = None;
         self.free_edges.push(place);
-        self.stored.edge_count -= 1;
+        self.now.stored.edge_count -= 1;
         if let Some(mut edge) = whole {
             edge.deleted_at = Some(now);
             events.push(GraphEvent::EdgeDeleted(Arc::new(edge)));
@@ -306,12 +313,12 @@ impl Graph {
 
     /// Two texts of one node may have the same hash, so entries are compared as sets before and after.
     fn reindex(&mut self, place: u32, before: &[u32], node: &Node) {
-        let after = node_entries(&self.stored, node);
+        let after = node_entries(&self.now.stored, node);
         for gone in before.iter().filter(|entry| !after.contains(entry)) {
-            self.stored.node_index.remove(*gone, place);
+            self.now.stored.node_index.remove(*gone, place);
         }
         for new in after.iter().filter(|entry| !before.contains(entry)) {
-            self.stored.node_index.insert(*new, place);
+            self.now.stored.node_index.insert(*new, place);
         }
     }
 }

@@ -71,23 +71,25 @@ impl Graph {
     ) {
         let kept: HashMap<&Id, (&Id, &Id)> = edges.iter().map(|e| (&e.id, (&e.parent, &e.child))).collect();
         for place in self.edges_of(origin) {
-            let stays = self.stored.edge_at(place).and_then(|e| self.stored.to_edge(e)).is_some_and(|edge| {
-                kept.get(&edge.id).is_some_and(|ends| *ends == (&edge.parent, &edge.child))
-            });
+            let stays =
+                self.now.stored.edge_at(place).and_then(|e| self.now.stored.to_edge(e)).is_some_and(|edge| {
+                    kept.get(&edge.id).is_some_and(|ends| *ends == (&edge.parent, &edge.child))
+                });
             if !stays {
                 self.delete_edge(place, now, events);
             }
         }
         let kept: HashSet<&Id> = nodes.iter().map(|n| &n.id).collect();
         for place in self.nodes_of(origin) {
-            if self.stored.node_at(place).is_some_and(|node| !kept.contains(&node.id)) {
+            if self.now.stored.node_at(place).is_some_and(|node| !kept.contains(&node.id)) {
                 self.delete_node(place, Cascade::Edges, now, events);
             }
         }
     }
 
     fn nodes_of(&self, origin: &SmolStr) -> Vec<u32> {
-        self.stored
+        self.now
+            .stored
             .nodes
             .iter()
             .filter(|(_, node)| node.as_ref().is_some_and(|n| same_origin(&n.source, origin)))
@@ -96,7 +98,8 @@ impl Graph {
     }
 
     fn edges_of(&self, origin: &SmolStr) -> Vec<u32> {
-        self.stored
+        self.now
+            .stored
             .edges
             .iter()
             .filter(|(_, edge)| edge.as_ref().is_some_and(|e| same_origin(&e.source, origin)))
