@@ -1,1 +1,24 @@
-//! sys.
+//! What only the kernel can tell or do, as plain facts and bytes.
+//!
+//! The one crate with `unsafe`, all of it in `ffi`. It knows nothing of graphs or flows. [`Namespaces`] is the thread
+//! that enters network namespaces to open sockets; [`Reader`] is the thread that reads netlink for all of them;
+//! [`netlink`] turns the kernel's bytes into facts and is what the fuzz target feeds.
+
+mod ethtool;
+mod ffi;
+mod host;
+mod limits;
+mod namespace;
+pub mod netlink;
+mod reader;
+mod watch;
+
+pub use ethtool::{DeviceFacts, FeatureNames};
+pub use host::{CpuFacts, HostFacts};
+pub use limits::{Privileges, raise_nofile};
+pub use namespace::{
+    EnterError, Holder, Namespaces, NsId, NsRef, ProcessNamespaces, command, ended, process_namespaces,
+    start_time,
+};
+pub use reader::{Command, Facts, NsKey, OpenError, Parts, Reader, ReaderCounters, Refused, Report};
+pub use watch::{DirectoryEvent, DirectoryWatch};
