@@ -1,21 +1,25 @@
 //! A growable array whose clones share what neither has written since.
 //!
-//! A tree of fixed depth: root → pages → chunks → items, each behind `Arc`. Cloning it copies one pointer; the first
-//! write to a chunk after that copies the chunk and the way to it. Sizes were decided by measurement, see
-//! `docs/decisions/001-snapshots.md`.
+//! A tree of fixed depth: root → pages → chunks → items, each behind `Arc`. Cloning it copies one pointer. The first
+//! write to a chunk after that does not copy the chunk but puts a patch on it: copying means to count up, and later
+//! down, references in as many cold places of memory as the chunk has items. A chunk with [`PATCHES`] patches is
+//! copied; one that nobody shares any more takes its patches in. Sizes and the patches were decided by measurement,
+//! see `docs/decisions/001-snapshots.md`.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-/// Items in a chunk: what the first write after a snapshot copies.
+/// Items in a chunk.
 const CHUNK: usize = 32;
-/// Chunks in a page.
+/// Chunks in a page: what the first write to a page after a snapshot copies.
 const PAGE: usize = 64;
+/// Patches on a chunk before it is copied.
+const PATCHES: usize = 6;
 
 /// What is kept in [`Chunks`].
 pub(crate) trait Item: Clone + Default {
     /// Reads the memory that cloning the item will write. Reads of many items overlap in the processor, the atomic
-    /// increments of their clones do not: touching a whole chunk first more than halves the price of copying it.
+    /// increments of their clones do not.
     fn touch(&self) -> usize {
         0
     }
@@ -28,10 +32,27 @@ pub(crate) struct Chunks<T: Item> {
 }
 
 #[derive(Debug)]
-struct Page<T: Item>([Option<Arc<Chunk<T>>>; PAGE]);
+struct Page<T: Item>([Chunk<T>; PAGE]);
+
+#[derive(Clone, Debug, Default)]
+enum Chunk<T: Item> {
+    /// Never written.
+    #[default]
+    Empty,
+    /// All items as they are.
+    Plain(Arc<Items<T>>),
+    /// Items of which some have been replaced.
+    Patched(Arc<Patched<T>>),
+}
+
+#[derive(Clone, Debug)]
+struct Patched<T: Item> {
+    base: Arc<Items<T>>,
+    patches: Vec<(usize, T)>,
+}
 
 #[derive(Debug)]
-struct Chunk<T: Item>([T; CHUNK]);
+struct Items<T: Item>([T; CHUNK]);
 
 impl<T: Item> Chunks<T> {
     /// Number of places, used or default.
@@ -41,8 +62,7 @@ impl<T: Item> Chunks<T> {
 
     pub(crate) fn at(&self, i: usize) -> Option<&T> {
         let page = self.root.get(i / (PAGE * CHUNK))?;
-        let chunk = page.0[i / CHUNK % PAGE].as_ref()?;
-        Some(&chunk.0[i % CHUNK])
+        page.0[i / CHUNK % PAGE].at(i % CHUNK)
     }
 
     /// The place `i`, for writing. The array grows to hold it.
@@ -50,32 +70,106 @@ impl<T: Item> Chunks<T> {
         self.len = self.len.max(i + 1);
         if self.root.len() <= i / (PAGE * CHUNK) {
             let root = Arc::make_mut(&mut self.root);
-            root.resize_with(i / (PAGE * CHUNK) + 1, || Arc::new(Page(std::array::from_fn(|_| None))));
+            root.resize_with(i / (PAGE * CHUNK) + 1, || {
+                Arc::new(Page(std::array::from_fn(|_| Chunk::Empty)))
+            });
         }
         if Arc::strong_count(&self.root) > 1 {
-            touch_all(self.root.iter());
+            black_box(self.root.iter().map(Arc::strong_count).sum::<usize>());
         }
         let page = Arc::make_mut(&mut Arc::make_mut(&mut self.root)[i / (PAGE * CHUNK)]);
-        let chunk = page.0[i / CHUNK % PAGE]
-            .get_or_insert_with(|| Arc::new(Chunk(std::array::from_fn(|_| T::default()))));
-        &mut Arc::make_mut(chunk).0[i % CHUNK]
+        page.0[i / CHUNK % PAGE].at_mut(i % CHUNK)
+    }
+
+    /// All places in order, a chunk at a time.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = [&T; CHUNK]> {
+        self.root.iter().flat_map(|page| page.0.iter()).filter_map(Chunk::items)
     }
 
     /// All places in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.root.iter().enumerate().flat_map(move |(p, page)| {
-            page.0.iter().enumerate().filter_map(move |(c, chunk)| Some((c, chunk.as_ref()?))).flat_map(
-                move |(c, chunk)| {
-                    chunk.0.iter().enumerate().map(move |(i, item)| ((p * PAGE + c) * CHUNK + i, item))
+            page.0.iter().enumerate().filter_map(|(c, chunk)| Some((c, chunk.items()?))).flat_map(
+                move |(c, items)| {
+                    items.into_iter().enumerate().map(move |(i, item)| ((p * PAGE + c) * CHUNK + i, item))
                 },
             )
         })
     }
 }
 
-/// See [`Item::touch`].
-fn touch_all<'a, T: 'a>(shared: impl Iterator<Item = &'a Arc<T>>) {
-    black_box(shared.map(Arc::strong_count).sum::<usize>());
+impl<T: Item> Chunk<T> {
+    fn at(&self, i: usize) -> Option<&T> {
+        match self {
+            Self::Empty => None,
+            Self::Plain(items) => Some(&items.0[i]),
+            Self::Patched(patched) => Some(patched.at(i)),
+        }
+    }
+
+    fn items(&self) -> Option<[&T; CHUNK]> {
+        match self {
+            Self::Empty => None,
+            Self::Plain(items) => Some(items.0.each_ref()),
+            Self::Patched(patched) => {
+                let mut items = patched.base.0.each_ref();
+                for (i, item) in &patched.patches {
+                    items[*i] = item;
+                }
+                Some(items)
+            }
+        }
+    }
+
+    fn at_mut(&mut self, i: usize) -> &mut T {
+        self.make_writable(i);
+        match self {
+            Self::Plain(items) => &mut Arc::make_mut(items).0[i],
+            Self::Patched(patched) => {
+                let patched = Arc::make_mut(patched);
+                let at = patched.patches.iter().position(|(place, _)| *place == i);
+                let at = at.unwrap_or_else(|| {
+                    patched.patches.push((i, patched.base.0[i].clone()));
+                    patched.patches.len() - 1
+                });
+                &mut patched.patches[at].1
+            }
+            Self::Empty => unreachable!("made writable above"),
+        }
+    }
+
+    /// Chooses the cheapest way to write place `i`: in place, by a patch, or in a copy.
+    fn make_writable(&mut self, i: usize) {
+        match self {
+            Self::Empty => *self = Self::Plain(Arc::new(Items(std::array::from_fn(|_| T::default())))),
+            Self::Plain(items) => {
+                if Arc::get_mut(items).is_none() {
+                    let patches = Vec::with_capacity(2);
+                    *self = Self::Patched(Arc::new(Patched { base: items.clone(), patches }));
+                }
+            }
+            Self::Patched(patched) => {
+                let alone = Arc::get_mut(patched).is_some_and(|own| Arc::get_mut(&mut own.base).is_some());
+                let full =
+                    patched.patches.len() >= PATCHES && patched.patches.iter().all(|(place, _)| *place != i);
+                if alone || full {
+                    let Self::Patched(patched) = std::mem::take(self) else { return };
+                    let Patched { mut base, patches } = Arc::unwrap_or_clone(patched);
+                    let items = Arc::make_mut(&mut base);
+                    for (place, item) in patches {
+                        items.0[place] = item;
+                    }
+                    *self = Self::Plain(base);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Item> Patched<T> {
+    fn at(&self, i: usize) -> &T {
+        self.patches.iter().find(|(place, _)| *place == i).map_or(&self.base.0[i], |(_, item)| item)
+    }
 }
 
 impl<T: Item> Clone for Chunks<T> {
@@ -92,12 +186,17 @@ impl<T: Item> Default for Chunks<T> {
 
 impl<T: Item> Clone for Page<T> {
     fn clone(&self) -> Self {
-        touch_all(self.0.iter().flatten());
+        let count = |chunk: &Chunk<T>| match chunk {
+            Chunk::Empty => 0,
+            Chunk::Plain(items) => Arc::strong_count(items),
+            Chunk::Patched(patched) => Arc::strong_count(patched),
+        };
+        black_box(self.0.iter().map(count).sum::<usize>());
         Self(self.0.clone())
     }
 }
 
-impl<T: Item> Clone for Chunk<T> {
+impl<T: Item> Clone for Items<T> {
     fn clone(&self) -> Self {
         black_box(self.0.iter().map(Item::touch).sum::<usize>());
         Self(self.0.clone())
@@ -125,5 +224,26 @@ mod tests {
         assert_eq!((then.len(), now.len()), (10_000, 20_001));
         assert_eq!((now.at(20_000), then.at(20_000)), (Some(&1), None));
         assert_eq!(now.at(14), Some(&0));
+    }
+
+    #[test]
+    fn patches_are_taken_in_when_nobody_shares() {
+        let mut now = Chunks::<u32>::default();
+        let mut model = vec![0; 64];
+        for round in 1..200u32 {
+            let then = now.clone();
+            let expected = model.clone();
+            for k in 0..round % 9 {
+                let i = (round * 7 + k * 13) as usize % 64;
+                *now.at_mut(i) = round;
+                model[i] = round;
+            }
+            let seen = |c: &Chunks<u32>| (0..64).map(|i| c.at(i).copied().unwrap_or(0)).collect::<Vec<_>>();
+            assert_eq!((seen(&then), seen(&now)), (expected, model.clone()));
+            assert!(now.iter().all(|(i, v)| model[i] == *v));
+        }
+        *now.at_mut(0) = 1;
+        *now.at_mut(40) = 1;
+        assert!(now.root[0].0[..2].iter().all(|c| matches!(c, Chunk::Plain(_))));
     }
 }

@@ -1,5 +1,6 @@
 //! Finding elements in a snapshot: by the best index that the filter allows, else by looking at all.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -83,8 +84,36 @@ impl Snapshot {
             Candidates::Run(places) => {
                 Box::new(places.filter_map(|p| self.stored.node_at(p)).filter(move |n| pass(n)))
             }
-            Candidates::All => Box::new(self.nodes().filter(move |n| pass(n))),
+            Candidates::All => Box::new(self.scan(filter, reads)),
         }
+    }
+
+    /// All nodes that pass. The memory of a chunk's nodes is touched before any of them is looked at: these reads
+    /// overlap in the processor, those of one look after the other do not, and nodes that were updated lie anywhere.
+    fn scan<'a>(
+        &'a self,
+        filter: &'a Filter,
+        reads: &'a ReadCount,
+    ) -> impl Iterator<Item = &'a Arc<Node>> + 'a {
+        let matcher = Matcher::new(filter);
+        let mut tally = Tally { to: &reads.nodes, n: 0 };
+        self.stored.nodes.chunks().flat_map(move |nodes| {
+            black_box(nodes.iter().filter_map(|n| Some(n.as_ref()?.metadata.len())).sum::<usize>());
+            black_box(
+                nodes.iter().filter(|n| n.as_ref().is_some_and(|n| matcher.touch(&n.metadata))).count(),
+            );
+            let mut passed = [false; 64];
+            for (node, passed) in nodes.iter().zip(&mut passed) {
+                if let Some(node) = node {
+                    tally.add();
+                    *passed = matcher.matches(&**node);
+                }
+            }
+            nodes
+                .into_iter()
+                .zip(passed)
+                .filter_map(|(node, passed)| if passed { node.as_ref() } else { None })
+        })
     }
 
     /// The edges that pass `filter`. Equality on `@ID`, `Parent` or `Child` uses an index.

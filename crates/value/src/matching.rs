@@ -141,6 +141,14 @@ impl<'f> Matcher<'f> {
         Self { filter, hints }
     }
 
+    /// Reads the memory that the first predicate will look at in a map like the last one. A scan over memory that
+    /// is not in the cache touches a few elements ahead; the answer means nothing.
+    pub fn touch(&self, map: &Map) -> bool {
+        self.hints.first().is_some_and(|hint| {
+            map.values.get(hint.position.get()).is_some_and(|value| matches!(value, Value::Null))
+        })
+    }
+
     /// Whether `subject` passes.
     pub fn matches(&self, subject: &impl Fields) -> bool {
         let mut hints = self.hints.iter();
