@@ -1,2 +1,88 @@
-//! skydive.
-fn main() {}
+//! The `skydive` binary: command line, configuration, wiring, exit codes.
+//!
+//! The only place where the process environment is read, tasks of the composing crates are started and traits meet
+//! their backends. `cli` says what is accepted, `config` what is configured, `wiring` what runs.
+
+mod cli;
+mod client;
+mod completion;
+mod config;
+mod config_command;
+mod exit;
+mod logging;
+mod probes;
+mod serve;
+mod terminal;
+mod version;
+mod wiring;
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use mimalloc::MiMalloc;
+use tokio::runtime;
+
+use cli::{Command, ConfigBackend, Invocation, OtherCommand};
+use terminal::{Color, Paint};
+
+/// The graph is many small allocations of few sizes, freed on other threads: what mimalloc is good at.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let invocation = match Invocation::parse(&arguments) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::FAILURE } else { exit::OK });
+        }
+    };
+    match run(invocation, &arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if error.is::<client::Told>() => ExitCode::from(exit::FAILURE),
+        Err(error) => {
+            eprintln!("{}: {error:#}", Paint::of(&io::stderr()).color(Color::Red, "error"));
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
+    let Invocation { config, command, mut definition } = invocation;
+    if config.config_backend == ConfigBackend::Etcd {
+        anyhow::bail!(
+            "--config-backend etcd is not available in this version: put the configuration into a file"
+        );
+    }
+    match command {
+        Command::Agent { host_id, listen } => {
+            let flags = serve::flags(
+                &config,
+                &[("host_id", "--host-id", host_id), ("agent.listen", "--listen", listen)],
+            );
+            serve::run(serve::Role::Agent, &config, &flags)
+        }
+        Command::Analyzer { listen } => {
+            let flags = serve::flags(&config, &[("analyzer.listen", "--listen", listen)]);
+            serve::run(serve::Role::Analyzer, &config, &flags)
+        }
+        Command::Allinone { analyzer_uid: _ } => {
+            serve::run(serve::Role::Allinone, &config, &serve::flags(&config, &[]))
+        }
+        Command::Client { server, command } => {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
+            runtime.block_on(client::run(command, &server, &config))?;
+            Ok(exit::OK)
+        }
+        Command::Config(command) => config_command::run(command, &config),
+        Command::Probes => probes::print(),
+        Command::Other(OtherCommand::Version) => version::print(arguments),
+        Command::Other(OtherCommand::Completion { shell }) => completion::print(shell, &mut definition),
+        Command::Other(OtherCommand::BashCompletion) => completion::write_bash(&mut definition),
+    }
+}
