@@ -11,7 +11,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test release soak fuzz fmt lint perf
+.PHONY: help build run test release soak fuzz fmt lint generate perf
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ lint: ## what the compiler's friends and the house rules say
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo xtask tidy
+
+generate: build ## write the pages that come from the code
+	scripts/generate.sh docs
 
 perf: ## run the benches and write docs/performance.md
 	cargo xtask perf

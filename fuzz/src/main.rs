@@ -13,6 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 mod message;
 mod netlink;
+mod query;
 
 /// A parser under test.
 struct Target {
@@ -23,6 +24,7 @@ struct Target {
 const TARGETS: &[Target] = &[
     Target { name: "message", run: message::run },
     Target { name: "netlink", run: netlink::run },
+    Target { name: "query", run: query::run },
 ];
 
 static CHOSEN: OnceLock<fn(&[u8])> = OnceLock::new();

@@ -22,7 +22,15 @@ pub(crate) struct TextFile {
 
 impl TextFile {
     pub(crate) fn is_rust(&self) -> bool {
-        Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
+        self.ends_in("rs")
+    }
+
+    pub(crate) fn is_markdown(&self) -> bool {
+        self.ends_in("md")
+    }
+
+    fn ends_in(&self, wanted: &str) -> bool {
+        Path::new(&self.path).extension().is_some_and(|extension| extension == wanted)
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
     let mut found: Vec<_> = SLICES.iter().flat_map(|slice| definitions(workspace, slice)).collect();
     found.extend(architecture(workspace));
     found.extend(skips(workspace));
+    found.extend(links(workspace));
     found
 }
 
@@ -89,6 +90,43 @@ fn skips(workspace: &Workspace) -> Vec<Violation> {
         .collect()
 }
 
+/// Links from page to page lead somewhere.
+fn links(workspace: &Workspace) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for file in workspace.files.iter().filter(|file| file.is_markdown()) {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for (index, line) in file.text.lines().enumerate() {
+            for (at, _) in line.match_indices("](") {
+                let target = line[at + 2..].split([')', '#', ' ']).next().unwrap_or("");
+                if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                    continue;
+                }
+                let path = resolve(folder, target);
+                let known =
+                    |known: &TextFile| known.path == path || known.path.starts_with(&format!("{path}/"));
+                if !workspace.files.iter().any(known) {
+                    let text = format!("link to {target}, which is not there");
+                    found.push(Violation::new(&file.path, index + 1, "link", text));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// `target` seen from `folder`, without `..`.
+fn resolve(folder: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +167,16 @@ mod tests {
     fn allowed_skips_give_reasons() {
         let found = reported(&[(SKIPS, "# why\na::b: no such device\nc::d\n")]);
         assert_eq!(found, ["tests/allowed-skips.txt:3: skip: c::d gives no reason"]);
+    }
+
+    #[test]
+    fn links_between_pages_lead_somewhere() {
+        let found = reported(&[
+            ("docs/a.md", "[b](b.md#part) [up](../README.md) [gone](c/d.md) [web](https://x.org/y) [dir](e)"),
+            ("docs/b.md", ""),
+            ("docs/e/f.md", ""),
+            ("README.md", ""),
+        ]);
+        assert_eq!(found, ["docs/a.md:1: link: link to c/d.md, which is not there"]);
     }
 }
