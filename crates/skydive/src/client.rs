@@ -4,19 +4,21 @@ mod columns;
 mod complaint;
 mod indent;
 mod query;
-mod rest;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use skydive_client::{Credentials, Endpoint, Response, Rest, RestError};
 
 use crate::cli::{ClientCommand, ConfigFlags, ServerFlags};
 use crate::config::{self, Address, Source, Surroundings};
 use crate::terminal;
 use indent::Indenter;
 pub(crate) use query::Told;
-use rest::{Answer, Rest};
 
 /// Asked when nobody says otherwise.
 const DEFAULT_ANALYZER: &str = "127.0.0.1:8082";
+
+/// Bytes of an answer that are indented and written at a time.
+const PIECE: usize = 256 << 10;
 
 /// Runs one sub-command.
 pub(crate) async fn run(
@@ -30,8 +32,8 @@ pub(crate) async fn run(
             query::run(&rest, &gremlin, format, explain).await
         }
         ClientCommand::Status => {
-            let answer = rest.status().await?.require_ok().await?;
-            print_json(answer, "  ").await
+            let answer = require_ok(rest.get("/api/status").await.map_err(advise)?, &rest)?;
+            print_json(&answer.body, "  ")
         }
     }
 }
@@ -44,7 +46,7 @@ fn connect(server: &ServerFlags, flags: &ConfigFlags) -> anyhow::Result<Rest> {
     let around = Surroundings::of_process();
     let analyzer = match server.analyzer.as_deref().filter(|address| !address.is_empty()) {
         Some(text) => Address::parse(text, &|name| around.service(name))
-            .map_err(|why| anyhow::anyhow!("--analyzer or $SKYDIVE_ANALYZER: {why}"))?,
+            .map_err(|why| anyhow!("--analyzer or $SKYDIVE_ANALYZER: {why}"))?,
         None => {
             let loaded = config::load(&Source::read_all(&flags.conf), &[], &around);
             if !flags.conf.is_empty()
@@ -58,20 +60,45 @@ fn connect(server: &ServerFlags, flags: &ConfigFlags) -> anyhow::Result<Rest> {
             }
         }
     };
-    let credentials = server
-        .username
-        .clone()
-        .filter(|name| !name.is_empty())
-        .map(|name| (name, server.password.clone().unwrap_or_default()));
-    Ok(Rest::new(&analyzer, credentials))
+    let mut endpoint = Endpoint::new(analyzer.host, analyzer.port);
+    if let Some(user) = server.username.clone().filter(|name| !name.is_empty()) {
+        let password = server.password.clone().unwrap_or_default();
+        endpoint = endpoint.with_credentials(Credentials { user, password });
+    }
+    Ok(Rest::new(endpoint)?)
 }
 
-/// Streams a JSON body to standard output, indented.
-async fn print_json(mut answer: Answer, unit: &'static str) -> anyhow::Result<()> {
+/// The answer when its status is 200, else an error with the server's words and what to do.
+fn require_ok(answer: Response, rest: &Rest) -> anyhow::Result<Response> {
+    let server = rest.endpoint();
+    let message = || terminal::harmless(&answer.message());
+    match answer.status.as_u16() {
+        200 => Ok(answer),
+        401 => bail!("{server}: wrong credentials; give --username and --password"),
+        405 => bail!("{server}: not permitted: {}", message()),
+        _ => bail!("{server}: {}: {}", answer.status, message()),
+    }
+}
+
+/// What to do about a request without an answer.
+fn advise(error: RestError) -> anyhow::Error {
+    let is_unreachable = matches!(error, RestError::Unreachable { .. });
+    let error = anyhow::Error::new(error);
+    if !is_unreachable {
+        return error;
+    }
+    anyhow!(
+        "{error:#}\nstart an analyzer there (`skydive allinone`), or name another one with --analyzer or \
+         $SKYDIVE_ANALYZER"
+    )
+}
+
+/// Prints a JSON body, indented.
+fn print_json(body: &[u8], unit: &'static str) -> anyhow::Result<()> {
     let mut indenter = Indenter::new(unit);
     let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        indenter.push(&chunk, &mut text);
+    for piece in body.chunks(PIECE) {
+        indenter.push(piece, &mut text);
         print(&text)?;
         text.clear();
     }

@@ -1,6 +1,6 @@
 //! JSON indented byte by byte, as Go's `json.Indent` does it, so that the output equals the original's.
 //!
-//! Works on a stream: numbers, order and escapes stay as the server wrote them, and nothing but the depth is kept.
+//! Works piece by piece: numbers, order and escapes stay as the server wrote them, and nothing but the depth is kept.
 
 /// Indents the bytes pushed into it.
 pub(crate) struct Indenter {

@@ -4,17 +4,14 @@ use std::io::{self, IsTerminal};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value as Json;
+use skydive_client::{Explained, Rest};
 
 use super::complaint::draw;
-use super::rest::Rest;
-use super::{columns, print, print_json};
+use super::{advise, columns, print, print_json, require_ok};
 use crate::cli::Format;
-use crate::terminal::Paint;
+use crate::terminal::{Paint, harmless};
 
-/// Carries the byte offset of the defect in a refused query.
-const ERROR_POSITION: &str = "X-Skydive-Error-Position";
-
-/// Asks for and carries what the query read.
+/// Carries what the query read.
 const EXPLAIN: &str = "X-Skydive-Explain";
 
 /// An error already said in full on standard error.
@@ -32,36 +29,30 @@ pub(crate) async fn run(rest: &Rest, gremlin: &str, format: Format, explain: boo
         Format::Dot => "text/vnd.graphviz",
         Format::Pcap => "application/vnd.tcpdump.pcap",
     };
-    let headers: &[(&str, &str)] = if explain { &[(EXPLAIN, "1")] } else { &[] };
-    let mut answer = rest.topology(gremlin, accept, headers).await?;
-    if let Some(read) = answer.header(EXPLAIN).filter(|_| explain) {
-        eprintln!("{EXPLAIN}: {read}");
+    let explained = if explain { Explained::Yes } else { Explained::No };
+    let answer = rest.topology(gremlin, accept, explained).await.map_err(advise)?;
+    if explain {
+        match answer.header(EXPLAIN) {
+            Some(read) => eprintln!("{EXPLAIN}: {}", harmless(read)),
+            None => eprintln!("the analyzer does not tell what the query read"),
+        }
     }
-    if answer.status() == 400 || answer.status() == 406 {
-        let position = answer.header(ERROR_POSITION).and_then(|text| text.trim().parse().ok());
-        let message = answer.text().await?;
-        eprintln!("{}", draw(gremlin, &message, position, Paint::of(&io::stderr())));
-        return Err(Told.into());
+    match answer.status.as_u16() {
+        400 | 406 => {
+            let paint = Paint::of(&io::stderr());
+            eprintln!("{}", draw(gremlin, &answer.message(), answer.error_position(), paint));
+            return Err(Told.into());
+        }
+        204 => bail!("the query is empty"),
+        _ => {}
     }
-    if answer.status() == 204 {
-        bail!("the query is empty");
-    }
-    let mut answer = answer.require_ok().await?;
+    let body = require_ok(answer, rest)?.body;
     match format {
-        Format::Json => print_json(answer, "\t").await,
+        Format::Json => print_json(&body, "\t"),
         Format::Table => {
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
-                body.extend_from_slice(&chunk);
-            }
             let json: Json = serde_json::from_slice(&body).context("the answer is not JSON")?;
             print(columns::render(&json).as_bytes())
         }
-        Format::Dot | Format::Pcap => {
-            while let Some(chunk) = answer.chunk().await? {
-                print(&chunk)?;
-            }
-            Ok(())
-        }
+        Format::Dot | Format::Pcap => print(&body),
     }
 }

@@ -247,10 +247,7 @@ fn what_is_not_yaml_names_the_line() {
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with(line) && told[0].contains("error"), "{told:?}");
     }
-    assert_told(
-        "a:\n\tc: d\n",
-        &["a.yml:2: error: tabs disallowed within this context (block indentation)"],
-    );
+    assert_told("a:\n\tc: d\n", &["a.yml:2: error: tabs disallowed within this context (block indentation)"]);
     assert_told(
         "host_id: a\nhost_id: b\n",
         &["a.yml:2: warning: host_id: given twice in this file, the last one counts"],
