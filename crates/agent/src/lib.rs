@@ -1,1 +1,21 @@
-//! agent.
+//! The agent: one per host.
+//!
+//! Probes send mutations, one task owns the local graph ([`skydive_api::LiveGraph`]), stable ids are derived as it
+//! changes ([`tid`]), one uplink per analyzer carries the graph away, and a small API serves it locally. Everything
+//! a link needs is a snapshot and the events after it; a link that cannot keep up starts over with a new snapshot.
+
+mod config;
+mod dial;
+mod host;
+mod link;
+mod master;
+mod run;
+mod status;
+mod supervise;
+mod tid;
+mod uplink;
+
+pub use config::{AgentConfig, MetadataFile, ProbeChoice};
+pub use dial::WebSocketDial;
+pub use link::{Dial, DialError, Link, LinkClosed};
+pub use run::{Agent, AgentError, Condition};

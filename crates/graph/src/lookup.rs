@@ -180,21 +180,26 @@ impl Snapshot {
 
     fn candidates<'a>(&'a self, filter: &'a Filter, reads: &ReadCount) -> Candidates<'a> {
         let stored = &self.stored;
-        let mut best: Option<(usize, u32)> = None;
-        for (path, text) in demanded(filter) {
-            let hash = match indexed(path) {
-                Some(key) => stored.hash_text(key, text),
-                None if path.first() == attribute::ID => stored.hash_id(&Id::from(text)),
-                None => continue,
-            };
+        let hash_of = |(path, text): (&Path, &str)| match indexed(path) {
+            Some(key) => Some(stored.hash_text(key, text)),
+            None if path.first() == attribute::ID => Some(stored.hash_id(&Id::from(text))),
+            None => None,
+        };
+        let mut hashes = demanded(filter).filter_map(hash_of);
+        if let Some(first) = hashes.next() {
             reads.count_index(1);
-            let estimate = stored.node_index.estimate(hash);
-            if best.is_none_or(|(least, _)| estimate < least) {
-                best = Some((estimate, hash));
-            }
-        }
-        if let Some((_, hash)) = best {
-            return Candidates::Run(Box::new(stored.node_index.places(hash)));
+            // How long a run is takes as long to say as to begin reading it: ask only when there is a choice.
+            let smallest = match hashes.next() {
+                None => first,
+                Some(second) => {
+                    let estimate = |hash: &u32| {
+                        reads.count_index(1);
+                        stored.node_index.estimate(*hash)
+                    };
+                    [first, second].into_iter().chain(hashes).min_by_key(estimate).unwrap_or(first)
+                }
+            };
+            return Candidates::Run(Box::new(stored.node_index.places(smallest)));
         }
         let Some((path, texts)) = demanded_one_of(filter) else { return Candidates::All };
         let hash = |text: &str| match indexed(path) {

@@ -1,0 +1,53 @@
+//! What an agent is made from.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use skydive_value::{Clock, Map, SmolStr};
+
+/// Resolved configuration of an agent.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Identity of this agent, unique among all.
+    pub host_id: SmolStr,
+    /// Name the operating system has for the host.
+    pub hostname: SmolStr,
+    /// Version shown to clients.
+    pub version: SmolStr,
+    /// Metadata of the host node given by the user.
+    pub metadata: Map,
+    /// Files from which metadata of the host node is read.
+    pub metadata_files: Vec<MetadataFile>,
+    /// Probes asked for.
+    pub probes: ProbeChoice,
+    /// Time between two samples of interface counters.
+    pub metrics_update: Duration,
+    /// Directory of named network namespaces.
+    pub netns_run_path: PathBuf,
+    /// Messages that may wait for a subscriber or an analyzer.
+    pub queue_size: usize,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A value in a file that belongs on the host node, as `Config.<name>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataFile {
+    /// The file; it is watched.
+    pub path: PathBuf,
+    /// `json`, `toml`, `yaml`, `yml`, `ini` (read as TOML), `properties`, `props` or `prop`.
+    pub format: String,
+    /// Name of the metadata.
+    pub name: String,
+    /// Dotted path of the value in the file.
+    pub selector: String,
+}
+
+/// Which probes run beside those that always do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeChoice {
+    /// Those of the default configuration that work here.
+    Automatic,
+    /// These; one that cannot work is an error.
+    Named(Vec<String>),
+}

@@ -1,0 +1,75 @@
+//! Lines to analyzers over the network.
+
+use skydive_client::{ConnectError, Connection, ConnectionSettings, Endpoint};
+use skydive_graph::BoxFuture;
+use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, service};
+use skydive_value::SmolStr;
+
+use crate::link::{Dial, DialError, Link, LinkClosed};
+
+/// Where agents connect to.
+const PATH: &str = "/ws/agent/topology";
+
+/// Dials one analyzer by WebSocket, protobuf inside.
+pub struct WebSocketDial {
+    endpoint: Endpoint,
+    address: String,
+    handshake: Handshake,
+    settings: ConnectionSettings,
+}
+
+struct WebSocketLink(Connection);
+
+impl WebSocketDial {
+    /// A dialer for the agent `host_id`.
+    pub fn new(endpoint: Endpoint, host_id: SmolStr, settings: ConnectionSettings) -> Self {
+        let handshake = Handshake {
+            host_id,
+            client_type: service::AGENT.into(),
+            protocol: Protocol::Protobuf,
+            namespaces: vec![namespace::ALL.into()],
+            persistence: Persistence::DeleteOnDisconnect,
+            ..Handshake::default()
+        };
+        Self { address: endpoint.authority(), endpoint, handshake, settings }
+    }
+}
+
+impl Dial for WebSocketDial {
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Link>, DialError>> {
+        Box::pin(async move {
+            match Connection::open(&self.endpoint, PATH, &self.handshake, self.settings).await {
+                Ok(connection) => Ok(Box::new(WebSocketLink(connection)) as Box<dyn Link>),
+                Err(ConnectError::HostIdTaken { .. }) => Err(DialError::Conflict),
+                Err(error) => Err(DialError::Unreachable(error.to_string())),
+            }
+        })
+    }
+}
+
+impl Link for WebSocketLink {
+    fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>> {
+        Box::pin(async move {
+            self.0.send(&message).await.map_err(|error| {
+                tracing::debug!(%error, "link ended");
+                LinkClosed
+            })
+        })
+    }
+
+    fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>> {
+        Box::pin(async move {
+            match self.0.next().await {
+                Ok(message) => Some(message),
+                Err(error) => {
+                    tracing::debug!(%error, "link ended");
+                    None
+                }
+            }
+        })
+    }
+}

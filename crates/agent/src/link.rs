@@ -1,0 +1,74 @@
+//! The line between an agent and an analyzer, as both ends see it: messages both ways, in order, bounded.
+//!
+//! Over the network it is a WebSocket (crate `client`); inside one process it is a pair of channels.
+
+use std::sync::Arc;
+
+use skydive_graph::BoxFuture;
+use skydive_proto::Envelope;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// One end of a line.
+pub trait Link: Send {
+    /// Sends a message; waits while the line is full.
+    fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>>;
+
+    /// The next message; `None` when the line is closed. Safe to drop while waiting.
+    fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>>;
+}
+
+/// Opens lines to one analyzer.
+pub trait Dial: Send + Sync {
+    /// Where it leads, for logs and the status.
+    fn address(&self) -> &str;
+
+    /// Opens a line.
+    fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Link>, DialError>>;
+}
+
+/// The other end has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the link is closed")]
+pub struct LinkClosed;
+
+/// A line that could not be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DialError {
+    /// Nobody answers, or not as an analyzer does.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The analyzer already has an agent with this host id.
+    #[error("the analyzer already has an agent with this host id; set another `host_id`")]
+    Conflict,
+}
+
+/// Messages that may lie in a channel line, each way.
+const CHANNEL: usize = 256;
+
+struct ChannelEnd {
+    to: mpsc::Sender<Envelope>,
+    from: mpsc::Receiver<Envelope>,
+}
+
+/// Two ends of a line inside one process.
+pub fn channel_link() -> (Box<dyn Link>, Box<dyn Link>) {
+    let (to_left, from_right) = mpsc::channel(CHANNEL);
+    let (to_right, from_left) = mpsc::channel(CHANNEL);
+    let left = ChannelEnd { to: to_right, from: from_right };
+    let right = ChannelEnd { to: to_left, from: from_left };
+    (Box::new(left), Box::new(right))
+}
+
+impl Link for ChannelEnd {
+    fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>> {
+        Box::pin(async move { self.to.send(message).await.map_err(|_| LinkClosed) })
+    }
+
+    fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>> {
+        Box::pin(self.from.recv())
+    }
+}
+
+/// Dialers are shared by the task that redials and the status.
+pub(crate) type SharedDial = Arc<dyn Dial>;

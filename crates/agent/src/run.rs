@@ -1,0 +1,155 @@
+//! An agent from start to stop.
+
+use std::sync::Arc;
+
+use skydive_api::{LiveGraph, LiveOwner};
+use skydive_graph::{Mutation, Op, Source, key};
+use skydive_probes::{Health, Namespaces, ProbeConfig, Report};
+use skydive_proto::service;
+use skydive_value::Id;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::link::SharedDial;
+use crate::master::Masters;
+use crate::status::ProbeStates;
+use crate::supervise::{self, Surroundings};
+use crate::uplink::Uplink;
+use crate::{AgentConfig, Dial, host, tid};
+
+/// Reports of probes waiting for the graph; beyond that probes wait.
+const REPORTS: usize = 256;
+
+/// An agent that cannot start.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// A probe was asked for that does not exist.
+    #[error("`agent.topology.probes`: no probe is named {0}")]
+    UnknownProbe(String),
+}
+
+/// An agent that is built and not yet running.
+pub struct Agent {
+    config: AgentConfig,
+    live: LiveGraph,
+    owner: LiveOwner,
+    probes: Vec<&'static skydive_probes::ProbeDef>,
+    dials: Vec<SharedDial>,
+    masters: Arc<Masters>,
+    states: Arc<ProbeStates>,
+}
+
+impl Agent {
+    /// Builds an agent that gives its graph to the first analyzer that one of `dials` reaches.
+    pub fn new(config: AgentConfig, dials: Vec<Box<dyn Dial>>) -> Result<Self, AgentError> {
+        let probes = supervise::chosen(&config.probes)?;
+        let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(tid::derive));
+        let masters = Arc::new(Masters::new(dials.iter().map(|dial| dial.address().to_owned())));
+        let dials = dials.into_iter().map(SharedDial::from).collect();
+        Ok(Self { config, live, owner, probes, dials, masters, states: Arc::default() })
+    }
+
+    /// The agent's graph, for whoever serves it.
+    pub fn live(&self) -> &LiveGraph {
+        &self.live
+    }
+
+    /// How probes and links are, for whoever shows it.
+    pub fn condition(&self) -> Condition {
+        Condition { states: self.states.clone(), masters: self.masters.clone() }
+    }
+
+    /// Runs until `stop`; everything it started has ended when it returns.
+    pub async fn run(self, stop: CancellationToken) {
+        let source = Source::of(service::AGENT, &self.config.host_id);
+        let (host_node, add_host) = host::add_host(&self.config, &source);
+        let (reports, incoming) = mpsc::channel(REPORTS);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.owner.run(stop.clone()));
+        tasks.spawn(apply_reports(
+            incoming,
+            self.live.clone(),
+            host_node.clone(),
+            add_host,
+            self.states.clone(),
+        ));
+        for dial in self.dials {
+            let uplink = Uplink {
+                dial,
+                live: self.live.clone(),
+                masters: self.masters.clone(),
+                queue_size: self.config.queue_size,
+                clock: self.config.clock.clone(),
+            };
+            tasks.spawn(uplink.run(stop.clone()));
+        }
+        let around = Surroundings {
+            config: ProbeConfig {
+                host_node,
+                source,
+                host_id: self.config.host_id.clone(),
+                metrics_update: self.config.metrics_update,
+                netns_run_path: self.config.netns_run_path.clone(),
+                namespaces: Namespaces::default(),
+            },
+            reports,
+            clock: self.config.clock.clone(),
+            states: self.states,
+            stop,
+        };
+        tasks.spawn(supervise::run(self.probes, around));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "defect");
+            }
+        }
+    }
+}
+
+/// Puts what probes report into the graph: mutations as they are, the state of a degraded probe on the host's node.
+async fn apply_reports(
+    mut reports: mpsc::Receiver<Report>,
+    live: LiveGraph,
+    host_node: Id,
+    add_host: Mutation,
+    states: Arc<ProbeStates>,
+) {
+    if live.apply(vec![add_host]).await.is_err() {
+        return;
+    }
+    while let Some(report) = reports.recv().await {
+        let mutations = match report {
+            Report::Mutations(mutations) => mutations,
+            Report::Health { probe, health } => {
+                states.set(probe, health.clone());
+                vec![Mutation::update_node(host_node.clone(), [health_op(probe, health)])]
+            }
+        };
+        if live.apply(mutations).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn health_op(probe: &str, health: Health) -> Op {
+    let path = format!("{}.{probe}", key::DEGRADED);
+    match health {
+        Health::Running => Op::remove(&path),
+        Health::Degraded { since, why } => {
+            let state: skydive_value::Map =
+                [("Since", skydive_value::Value::Int(since.as_millis())), ("Why", why.into())]
+                    .into_iter()
+                    .collect();
+            Op::set(&path, state)
+        }
+    }
+}
+
+/// How an agent is, at any moment.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    pub(crate) states: Arc<ProbeStates>,
+    pub(crate) masters: Arc<Masters>,
+}
