@@ -227,11 +227,7 @@ impl LiveOwner {
         events: &mut Vec<GraphEvent>,
     ) {
         self.counters.mutations.fetch_add(mutations.len() as u64, Ordering::Relaxed);
-        for mutation in mutations {
-            if let Err(error) = graph.apply(mutation, now, events) {
-                self.refuse(&error);
-            }
-        }
+        graph.apply_all(mutations, now, events, |error| self.refuse(&error));
     }
 
     fn refuse(&self, error: &MutationError) {

@@ -24,6 +24,8 @@ const NODES: usize = 1_000_000;
 const EDGES: usize = 2_000_000;
 const UPDATES: usize = 1_000_000;
 const SAMPLES: usize = 5;
+/// Mutations applied together: what a full message of an agent or a burst of the kernel brings.
+const BATCH: usize = 250;
 
 fn main() {
     let ids: Vec<Id> = (0..NODES).map(|i| Id::from_name(&i.to_string())).collect();
@@ -65,15 +67,16 @@ fn ours(ids: &[Id]) {
 
     let path = Path::parse("MTU");
     let mut random = Random(1);
-    let mut update = |graph: &mut Graph, events: &mut Vec<GraphEvent>, i: usize| {
+    let mut update = |i: usize| {
         let op = Op::Set(path.clone(), Value::Int(i as i64));
-        graph.apply(Mutation::update_node(ids[random.below(NODES)].clone(), [op]), now, events).unwrap();
+        Mutation::update_node(ids[random.below(NODES)].clone(), [op])
     };
     let alone: Vec<f64> = (0..SAMPLES)
         .map(|s| {
             let start = Instant::now();
-            for i in 0..UPDATES {
-                update(&mut graph, &mut events, s * UPDATES + i + 10_000);
+            for i in (0..UPDATES).step_by(BATCH) {
+                let batch = (i..i + BATCH).map(|i| update(s * UPDATES + i + 10_000)).collect();
+                graph.apply_all(batch, now, &mut events, |e| panic!("{e}"));
                 events.clear();
             }
             per_second(UPDATES, start.elapsed())
@@ -96,25 +99,22 @@ fn ours(ids: &[Id]) {
         .map(|s| {
             let start = Instant::now();
             let mut last = start;
-            let mut batch = Vec::with_capacity(256);
-            for i in 0..UPDATES {
-                update(&mut graph, &mut batch, s * UPDATES + i + 100_000_000);
-                if batch.len() == 256 {
-                    let due = last.elapsed() >= Duration::from_millis(10);
-                    let snapshot = due.then(|| {
-                        last = Instant::now();
-                        graph.snapshot()
-                    });
-                    to_consumer
-                        .send((std::mem::replace(&mut batch, Vec::with_capacity(256)), snapshot))
-                        .unwrap();
-                }
+            for i in (0..UPDATES).step_by(BATCH) {
+                let batch = (i..i + BATCH).map(|i| update(s * UPDATES + i + 100_000_000)).collect();
+                let mut events = Vec::with_capacity(BATCH);
+                graph.apply_all(batch, now, &mut events, |e| panic!("{e}"));
+                let due = last.elapsed() >= Duration::from_millis(10);
+                let snapshot = due.then(|| {
+                    last = Instant::now();
+                    graph.snapshot()
+                });
+                to_consumer.send((events, snapshot)).unwrap();
             }
             per_second(UPDATES, start.elapsed())
         })
         .collect();
     drop(to_consumer);
-    assert!(consumer.join().unwrap() >= SAMPLES * (UPDATES - 256));
+    assert!(consumer.join().unwrap() >= SAMPLES * UPDATES);
     report(
         "update by id, a consumer of events, a snapshot every 10 ms",
         "ours",
@@ -168,7 +168,7 @@ fn ours(ids: &[Id]) {
     let mut spent: Vec<f64> = (0..UPDATES)
         .map(|i| {
             let start = Instant::now();
-            update(&mut graph, &mut events, i + 200_000_000);
+            graph.apply(update(i + 200_000_000), now, &mut events).unwrap();
             events.clear();
             start.elapsed().as_secs_f64() * 1e3
         })

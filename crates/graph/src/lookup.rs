@@ -102,17 +102,18 @@ impl Snapshot {
             black_box(
                 nodes.iter().filter(|n| n.as_ref().is_some_and(|n| matcher.touch(&n.metadata))).count(),
             );
-            let mut passed = [false; 64];
-            for (node, passed) in nodes.iter().zip(&mut passed) {
+            let mut passed = 0u64;
+            for (i, node) in nodes.iter().enumerate() {
                 if let Some(node) = node {
                     tally.add();
-                    *passed = matcher.matches(&**node);
+                    passed |= u64::from(matcher.matches(&**node)) << i;
                 }
             }
-            nodes
-                .into_iter()
-                .zip(passed)
-                .filter_map(|(node, passed)| if passed { node.as_ref() } else { None })
+            std::iter::from_fn(move || {
+                let i = passed.trailing_zeros();
+                passed &= passed.wrapping_sub(1);
+                nodes.get(i as usize).and_then(|node| node.as_ref())
+            })
         })
     }
 
