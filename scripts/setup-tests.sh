@@ -10,7 +10,7 @@ PACKAGES=(
   iproute2         # testnet makes namespaces and links with ip and bridge
   iputils-ping     # traffic
   ethtool          # features and drivers seen from outside
-  util-linux       # unshare, nsenter
+  util-linux       # unshare, nsenter, setpriv
   qemu-system-x86  # testnet::vm
   busybox-static   # the virtual machine's user space
   kmod             # depmod and modprobe, for the virtual machine's modules

@@ -81,8 +81,10 @@ impl Vm {
         let (initrd, console, out) =
             (dir.path().join("initrd"), dir.path().join("console"), dir.path().join("out.tar"));
         write_initrd(&initrd, &cache.join("base.cpio"), files, script, dir.path())?;
-        let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg", "-m", &MEMORY_MIB.to_string(), "-display", "none", "-monitor", "none"])
+        // The machine dies with this thread even when the test is killed and no guard runs.
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+            .args(["-accel", "tcg", "-m", &MEMORY_MIB.to_string(), "-display", "none", "-monitor", "none"])
             .args(["-nodefaults", "-no-user-config", "-no-reboot"])
             .args(["-serial", &format!("file:{}", console.display())])
             .args(["-serial", &format!("file:{}", out.display())])
