@@ -1,0 +1,133 @@
+//! What a step gives to the next one, and the last one to the caller.
+
+use std::fmt;
+use std::sync::Arc;
+
+use skydive_graph::{Edge, Node};
+use skydive_value::{Id, SmolStr, Value};
+
+use crate::{QueryError, View};
+
+/// The result of a step. `proto` knows how each of them looks on a wire.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// A graph, whole or in part.
+    Graph(View),
+    /// Nodes, in order; the same may come many times.
+    Nodes(Vec<Arc<Node>>),
+    /// Edges, in order; the same may come many times.
+    Edges(Vec<Arc<Edge>>),
+    /// Paths from a start to a target, both included.
+    Paths(Vec<Vec<Arc<Node>>>),
+    /// One number: `Count`, `Sum`.
+    Number(i64),
+    /// Values of fields, names of fields, objects. Clients know an empty list as `null`.
+    List(Vec<Value>),
+    /// For nodes that have a route to an address, where it leads.
+    NextHops(Vec<(Id, NextHop)>),
+}
+
+/// What kind of result a step takes or gives. It follows from the text of a query alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// [`Rows::Graph`].
+    Graph,
+    /// [`Rows::Nodes`].
+    Nodes,
+    /// [`Rows::Edges`].
+    Edges,
+    /// [`Rows::Paths`].
+    Paths,
+    /// [`Rows::Number`].
+    Number,
+    /// [`Rows::List`].
+    List,
+    /// [`Rows::NextHops`].
+    NextHops,
+}
+
+/// Where a packet to an address goes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Priority of the route; 0 when it has none.
+    pub priority: i64,
+    /// Gateway, or the address itself when it is directly connected.
+    pub ip: SmolStr,
+    /// Hardware address of `ip`, when it is among the node's neighbours.
+    pub mac: Option<SmolStr>,
+    /// Index of the interface to send from.
+    pub if_index: i64,
+}
+
+impl Rows {
+    /// What kind they are.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Graph(_) => Kind::Graph,
+            Self::Nodes(_) => Kind::Nodes,
+            Self::Edges(_) => Kind::Edges,
+            Self::Paths(_) => Kind::Paths,
+            Self::Number(_) => Kind::Number,
+            Self::List(_) => Kind::List,
+            Self::NextHops(_) => Kind::NextHops,
+        }
+    }
+
+    /// Number of elements; a graph's are its nodes, a number is one.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Graph(view) => view.node_count(),
+            Self::Nodes(nodes) => nodes.len(),
+            Self::Edges(edges) => edges.len(),
+            Self::Paths(paths) => paths.len(),
+            Self::Number(_) => 1,
+            Self::List(values) => values.len(),
+            Self::NextHops(hops) => hops.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn into_graph(self) -> Result<View, QueryError> {
+        match self {
+            Self::Graph(view) => Ok(view),
+            other => Err(other.unplanned()),
+        }
+    }
+
+    pub(crate) fn into_nodes(self) -> Result<Vec<Arc<Node>>, QueryError> {
+        match self {
+            Self::Nodes(nodes) => Ok(nodes),
+            other => Err(other.unplanned()),
+        }
+    }
+
+    pub(crate) fn into_edges(self) -> Result<Vec<Arc<Edge>>, QueryError> {
+        match self {
+            Self::Edges(edges) => Ok(edges),
+            other => Err(other.unplanned()),
+        }
+    }
+
+    /// What an operation says of rows that the plan would not have given it.
+    pub(crate) fn unplanned(&self) -> QueryError {
+        QueryError::Misplaced { step: "", on: self.kind(), offset: 0 }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Graph => "graph",
+            Self::Nodes => "nodes",
+            Self::Edges => "edges",
+            Self::Paths => "paths",
+            Self::Number => "number",
+            Self::List => "values",
+            Self::NextHops => "next hops",
+        })
+    }
+}

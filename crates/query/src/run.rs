@@ -1,0 +1,262 @@
+//! Running a plan.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use skydive_graph::{GraphRead, Node, ReadCount, ReadError, Snapshot, When};
+use skydive_value::{Filter, SmolStr, Timestamp};
+
+use crate::plan::Op;
+use crate::when::Moment;
+use crate::{Plan, Query, QueryError, Rows, View};
+
+/// What a query may know of the world, and may use of it.
+#[derive(Clone, Debug)]
+pub struct Cx {
+    /// The time that `NOW` and offsets mean.
+    pub now: Timestamp,
+    /// Most elements that the result of one step may have.
+    pub max_rows: usize,
+    /// Looked at every few thousand elements.
+    pub stop: Stop,
+}
+
+/// Ends a query from outside: who started it keeps a clone and has the clock.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicU8>);
+
+/// The answer to a query.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What the last step gives.
+    pub rows: Rows,
+    /// Who was asked, and who answered.
+    pub coverage: Coverage,
+    /// What it cost.
+    pub reads: Reads,
+}
+
+/// How much of the truth an answer holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Sources that were asked: the graph, agents, stores.
+    pub asked: u32,
+    /// Sources that answered.
+    pub answered: u32,
+    /// Whether a source had more than it gave.
+    pub truncated: bool,
+    /// Whether a source looked at a sample only.
+    pub sampled: bool,
+    /// Records that sources know to have lost.
+    pub lost: u64,
+}
+
+/// Elements read and index lookups made. Its text is the value of the header `X-Skydive-Explain`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Nodes read.
+    pub nodes: u64,
+    /// Edges read.
+    pub edges: u64,
+    /// Index lookups made.
+    pub index: u64,
+}
+
+/// A query as it runs.
+#[derive(Debug)]
+pub(crate) struct Run<'c> {
+    cx: &'c Cx,
+    reads: ReadCount,
+    ticks: Cell<u32>,
+    coverage: Coverage,
+    /// The graph as opened.
+    root: View,
+    /// The graph that traversal steps look at now: the root, or a part of it.
+    pub graph: View,
+    /// What `As` remembers.
+    pub marks: Vec<(SmolStr, Vec<Arc<Node>>)>,
+}
+
+/// A plan and how far it has come.
+struct Engine<'c> {
+    plan: &'c Plan,
+    next: usize,
+    rows: Rows,
+    run: Run<'c>,
+}
+
+/// Elements between two looks at [`Cx::stop`]: a fraction of a millisecond.
+const TICKS: u32 = 4096;
+
+impl Cx {
+    /// The defaults at time `now`: 4 Mi elements in a step, nobody to stop it.
+    pub fn new(now: Timestamp) -> Self {
+        Self { now, max_rows: 4 << 20, stop: Stop::default() }
+    }
+}
+
+impl Stop {
+    const GONE: u8 = 1;
+    const LATE: u8 = 2;
+
+    /// Says that nobody waits for the answer any more.
+    pub fn cancel(&self) {
+        self.raise(Self::GONE);
+    }
+
+    /// Says that the deadline has passed.
+    pub fn expire(&self) {
+        self.raise(Self::LATE);
+    }
+
+    /// An error once it was raised; the first reason counts.
+    pub fn check(&self) -> Result<(), QueryError> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            Self::LATE => Err(QueryError::Expired),
+            _ => Err(QueryError::Cancelled),
+        }
+    }
+
+    fn raise(&self, reason: u8) {
+        // Only the first one wins; that another was first is not a failure.
+        let _ = self.0.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+impl Coverage {
+    /// One source, which answered in full.
+    pub const COMPLETE: Self = Self { asked: 1, answered: 1, truncated: false, sampled: false, lost: 0 };
+}
+
+impl fmt::Display for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nodes={};edges={};index={}", self.nodes, self.edges, self.index)
+    }
+}
+
+impl Run<'_> {
+    /// Counts an element that is looked at; an error when the query must end.
+    pub(crate) fn tick(&self) -> Result<(), QueryError> {
+        let ticks = self.ticks.get() + 1;
+        if ticks < TICKS {
+            self.ticks.set(ticks);
+            return Ok(());
+        }
+        self.ticks.set(0);
+        self.cx.stop.check()
+    }
+
+    /// An error when a result of `len` elements is too large.
+    pub(crate) fn check_room(&self, len: usize) -> Result<(), QueryError> {
+        if len > self.cx.max_rows { Err(QueryError::TooMany(self.cx.max_rows)) } else { Ok(()) }
+    }
+
+    pub(crate) fn reads(&self) -> &ReadCount {
+        &self.reads
+    }
+}
+
+impl<'c> Engine<'c> {
+    fn new(plan: &'c Plan, cx: &'c Cx) -> Self {
+        let nothing = View::whole(Snapshot::default());
+        let run = Run {
+            cx,
+            reads: ReadCount::default(),
+            ticks: Cell::new(0),
+            coverage: Coverage::default(),
+            root: nothing.clone(),
+            graph: nothing.clone(),
+            marks: Vec::new(),
+        };
+        Self { plan, next: 0, rows: Rows::Graph(nothing), run }
+    }
+
+    /// Computes up to the next graph that must be read; `None` at the end.
+    fn advance(&mut self) -> Result<Option<Moment>, QueryError> {
+        while let Some(op) = self.plan.ops().get(self.next) {
+            self.next += 1;
+            self.run.cx.stop.check()?;
+            match op {
+                Op::Open(moment) => return Ok(Some(*moment)),
+                Op::Restart => {
+                    self.run.graph = self.run.root.clone();
+                    self.rows = Rows::Graph(self.run.root.clone());
+                }
+                Op::Apply(operation) => {
+                    let rows = std::mem::replace(&mut self.rows, Rows::Number(0));
+                    self.rows = operation.apply(rows, &mut self.run)?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on with the graph that was read.
+    fn open(&mut self, view: View) {
+        self.run.coverage = Coverage::COMPLETE;
+        self.run.root = view.clone();
+        self.run.graph = view.clone();
+        self.rows = Rows::Graph(view);
+    }
+
+    fn finish(self) -> Answer {
+        let reads = &self.run.reads;
+        let reads = Reads { nodes: reads.nodes(), edges: reads.edges(), index: reads.index() };
+        Answer { rows: self.rows, coverage: self.run.coverage, reads }
+    }
+}
+
+/// Answers `query`. Awaits only `graph`; see the crate's documentation for where to poll it.
+pub async fn execute(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<Answer, QueryError> {
+    let all = Filter::all();
+    let plan = Plan::new(query, cx.now)?;
+    let mut engine = Engine::new(&plan, cx);
+    while let Some(moment) = engine.advance()? {
+        let when = match moment {
+            Moment::Live => When::Live,
+            Moment::Point(at) => When::At(at),
+            // No store gives revisions yet.
+            Moment::Slice(_) => return Err(ReadError::NoHistory.into()),
+        };
+        let snapshot = graph.graph_at(when, &all).await?;
+        engine.open(View::whole(snapshot));
+    }
+    Ok(engine.finish())
+}
+
+/// Answers `query` about a graph at hand, which has no history.
+pub fn execute_on(query: &Query, view: &View, cx: &Cx) -> Result<Answer, QueryError> {
+    let plan = Plan::new(query, cx.now)?;
+    let mut engine = Engine::new(&plan, cx);
+    while let Some(moment) = engine.advance()? {
+        if moment != Moment::Live {
+            return Err(ReadError::NoHistory.into());
+        }
+        engine.open(view.clone());
+    }
+    Ok(engine.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, parse};
+
+    #[test]
+    fn a_loop_ends_soon_after_the_stop() -> Result<(), QueryError> {
+        let cx = Cx::new(Timestamp::EPOCH);
+        let query = parse("G", &Limits::default()).expect("the shortest query");
+        let plan = Plan::new(&query, cx.now)?;
+        let run = Engine::new(&plan, &cx).run;
+        for _ in 0..3 * TICKS {
+            run.tick()?;
+        }
+        cx.stop.cancel();
+        let ended = (0..TICKS).find_map(|_| run.tick().err());
+        assert!(matches!(ended, Some(QueryError::Cancelled)));
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! The steps of the language. Adding one is one definition in a file of this folder and one line here.
+
+use crate::StepDef;
+
+mod adjacent;
+mod at;
+mod count;
+mod dedup;
+mod edges;
+mod ends;
+mod has;
+mod incident;
+mod keys;
+mod limit;
+mod marks;
+mod next_hop;
+mod nodes;
+pub(crate) mod restart;
+mod shortest_path;
+mod sort;
+mod spread;
+mod sub_graph;
+mod sum;
+mod values;
+
+/// Every step that queries may use.
+pub const STEPS: &[StepDef] = &[
+    restart::DEF,
+    at::CONTEXT,
+    at::AT,
+    nodes::DEF,
+    edges::DEF,
+    has::HAS,
+    has::HAS_KEY,
+    has::HAS_NOT,
+    has::HAS_EITHER,
+    adjacent::OUT,
+    adjacent::IN,
+    adjacent::BOTH,
+    incident::OUT_E,
+    incident::IN_E,
+    incident::BOTH_E,
+    ends::OUT_V,
+    ends::IN_V,
+    ends::BOTH_V,
+    dedup::DEF,
+    limit::LIMIT,
+    limit::RANGE,
+    sort::DEF,
+    count::DEF,
+    values::VALUES,
+    values::VALUE_MAP,
+    keys::DEF,
+    sum::DEF,
+    shortest_path::DEF,
+    sub_graph::DEF,
+    marks::AS,
+    marks::SELECT,
+    spread::DESCENDANTS,
+    spread::ASCENDANTS,
+    spread::NEIGHBORS,
+    next_hop::DEF,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PREDICATES;
+
+    #[test]
+    fn definitions_are_complete() {
+        let steps = STEPS.iter().map(|s| (s.name, s.about));
+        let all: Vec<(&str, &str)> = steps.chain(PREDICATES.iter().map(|p| (p.name, p.about))).collect();
+        for (name, about) in &all {
+            let same = all.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).count();
+            assert_eq!(same, 1, "{name}");
+            assert!(about.len() < 72 && !about.is_empty() && !about.ends_with('.'), "{name}: {about}");
+        }
+        for step in STEPS {
+            assert!(!step.on.is_empty(), "{}", step.name);
+            for (i, (kind, _)) in step.on.iter().enumerate() {
+                assert!(step.on[i + 1..].iter().all(|(other, _)| other != kind), "{}: {kind}", step.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `Sum`: the numbers in a field, added up.
+
+use skydive_graph::{Edge, Node};
+use skydive_value::{Map, Path, Value};
+
+use crate::operation::Operation;
+use crate::run::Run;
+use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
+
+pub(super) const DEF: StepDef = StepDef {
+    name: "Sum",
+    about: "the sum of a field",
+    on: &[(Kind::Nodes, Kind::Number), (Kind::Edges, Kind::Number)],
+    args: &[Slot::Key],
+    parse: |args| Ok(Box::new(Sum(args))),
+};
+
+#[derive(Debug)]
+struct Sum(Args);
+
+#[derive(Debug)]
+struct AddUp(Path);
+
+impl Step for Sum {
+    fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        let [key] = self.0.given.as_slice() else {
+            return Err(QueryError::argument("Sum requires 1 parameter", self.0.offset));
+        };
+        let Some(name) = key.arg.as_text() else {
+            return Err(QueryError::argument("Sum parameter has to be a string key", key.offset));
+        };
+        plan.push(AddUp(Path::parse(name)));
+        Ok(())
+    }
+}
+
+impl Operation for AddUp {
+    fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let mut sum = 0i64;
+        let mut add = |value: Option<Value>, metadata: &Map| {
+            run.tick()?;
+            let value = match value {
+                Some(value) => value,
+                // Missing, unless the path runs through a value without fields, which is worth an error.
+                None if self.0.is_attribute() => return Ok(()),
+                None => match metadata.lookup(&self.0) {
+                    Ok(_) => return Ok(()),
+                    Err(error) => return Err(QueryError::Sum(error.to_string())),
+                },
+            };
+            let Some(n) = value.to_int() else {
+                return Err(QueryError::Sum(match &value {
+                    Value::Str(text) => {
+                        format!("unable to cast {:?} of type string to int64", text.as_str())
+                    }
+                    _ => format!("{} is not a number", self.0),
+                }));
+            };
+            sum = sum.saturating_add(n);
+            Ok(())
+        };
+        match &rows {
+            Rows::Nodes(nodes) => nodes.iter().try_for_each(|n| add(Node::read(n, &self.0), &n.metadata))?,
+            Rows::Edges(edges) => edges.iter().try_for_each(|e| add(Edge::read(e, &self.0), &e.metadata))?,
+            other => return Err(other.unplanned()),
+        }
+        Ok(Rows::Number(sum))
+    }
+}

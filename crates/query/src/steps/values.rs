@@ -1,0 +1,96 @@
+//! `Values` and `ValueMap`: fields of elements, as they are stored.
+
+use std::sync::Arc;
+
+use skydive_value::{FieldRef, Fields, Hint, Map, Path, SmolStr, Value};
+
+use crate::operation::Operation;
+use crate::run::Run;
+use crate::{Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
+
+const ON: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List)];
+
+pub(super) const VALUES: StepDef = StepDef {
+    name: "Values",
+    about: "the values of a field",
+    on: ON,
+    args: &[Slot::Key],
+    parse: |args| {
+        let key = args.one_text("Values requires 1 parameter", "Values parameter has to be a string key")?;
+        Ok(Box::new(Read { keys: vec![key], shape: Shape::Plain }))
+    },
+};
+
+pub(super) const VALUE_MAP: StepDef = StepDef {
+    name: "ValueMap",
+    about: "an object with these fields per element",
+    on: ON,
+    args: &[Slot::Keys],
+    parse: |args| -> Result<Box<dyn Step>, ParseError> {
+        if args.given.is_empty() {
+            return Err(args.refuse_number("ValueMap requires at least on parameter"));
+        }
+        let keys = args.texts("ValueMap parameters have to be string keys")?;
+        Ok(Box::new(Read { keys, shape: Shape::Object }))
+    },
+};
+
+#[derive(Clone, Debug)]
+struct Read {
+    keys: Vec<SmolStr>,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Plain,
+    Object,
+}
+
+impl Step for Read {
+    fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        plan.push(self.clone());
+        Ok(())
+    }
+}
+
+impl Operation for Read {
+    fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        match rows {
+            Rows::Nodes(nodes) => self.read(&nodes, run),
+            Rows::Edges(edges) => self.read(&edges, run),
+            other => Err(other.unplanned()),
+        }
+    }
+}
+
+impl Read {
+    /// Empty lists and maps are left out of `Values`, elements without any of the fields out of both.
+    fn read<T: Fields>(&self, elements: &[Arc<T>], run: &Run<'_>) -> Result<Rows, QueryError> {
+        let keys: Vec<(&SmolStr, Path, Hint)> =
+            self.keys.iter().map(|k| (k, Path::parse(k), Hint::default())).collect();
+        let mut values = Vec::new();
+        for element in elements {
+            run.tick()?;
+            let mut fields = keys.iter().filter_map(|(key, path, hint)| {
+                Some((*key, element.field(path, hint).map(FieldRef::to_value)?))
+            });
+            match self.shape {
+                Shape::Plain => {
+                    values
+                        .extend(fields.map(|(_, value)| value).filter(|value| !value.is_empty_collection()));
+                }
+                Shape::Object => {
+                    let Some((key, value)) = fields.next() else { continue };
+                    let mut object = Map::new();
+                    object.insert(key.clone(), value);
+                    fields.for_each(|(key, value)| {
+                        object.insert(key.clone(), value);
+                    });
+                    values.push(Value::from(object));
+                }
+            }
+        }
+        Ok(Rows::List(values))
+    }
+}
