@@ -73,8 +73,8 @@ impl Query {
     }
 }
 
-/// Reads a query. Texts are read by the old rule first, see [`Quotes`]; when the query makes no sense then, by the
-/// new one, and a fault is reported as seen by it.
+/// Reads a query. In the original a text ends at the next quote of either kind; a query that makes sense so keeps that
+/// meaning. Otherwise a text ends at the quote it began with, and a fault is reported as seen by this rule.
 pub fn parse(text: &str, limits: &Limits) -> Result<Query, ParseError> {
     if text.len() > limits.max_query_bytes {
         let message = format!("the query is longer than {} bytes", limits.max_query_bytes);

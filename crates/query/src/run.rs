@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use skydive_graph::{GraphRead, Node, ReadCount, ReadError, Snapshot, When};
+use skydive_graph::{GraphRead, Node, ReadCount, ReadError, When};
 use skydive_value::{Filter, SmolStr, Timestamp};
 
 use crate::plan::Op;
@@ -161,7 +161,7 @@ impl Run<'_> {
 
 impl<'c> Engine<'c> {
     fn new(plan: &'c Plan, cx: &'c Cx) -> Self {
-        let nothing = View::whole(Snapshot::default());
+        let nothing = View::empty();
         let run = Run {
             cx,
             reads: ReadCount::default(),

@@ -3,7 +3,7 @@
 //! Everything is read here, so that every loop over elements can be stopped and every read is counted.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use foldhash::{HashSet, HashSetExt};
 use skydive_graph::{EdgeView, Found, Node, Snapshot, key};
@@ -48,6 +48,12 @@ impl View {
     /// The whole of a snapshot.
     pub fn whole(base: Snapshot) -> Self {
         Self { base: Arc::new(base), part: None }
+    }
+
+    /// A view of nothing. Made once: even an empty snapshot has its indexes.
+    pub(crate) fn empty() -> Self {
+        static EMPTY: LazyLock<View> = LazyLock::new(|| View::whole(Snapshot::default()));
+        EMPTY.clone()
     }
 
     /// These nodes and edges of `of`, in this order; what comes twice counts once.
