@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use skydive_api::ApiSettings;
 use skydive_value::{Clock, Map, SmolStr};
 
 /// Resolved configuration of an agent.
@@ -24,8 +25,8 @@ pub struct AgentConfig {
     pub metrics_update: Duration,
     /// Directory of named network namespaces.
     pub netns_run_path: PathBuf,
-    /// Messages that may wait for a subscriber or an analyzer.
-    pub queue_size: usize,
+    /// How the API behaves; its queue size also bounds what may wait for an analyzer.
+    pub api: ApiSettings,
     /// The time.
     pub clock: Clock,
 }

@@ -18,4 +18,4 @@ mod uplink;
 pub use config::{AgentConfig, MetadataFile, ProbeChoice};
 pub use dial::WebSocketDial;
 pub use link::{Dial, DialError, Link, LinkClosed};
-pub use run::{Agent, AgentError, Condition};
+pub use run::{Agent, AgentError};

@@ -1,13 +1,12 @@
 //! The line between an agent and an analyzer, as both ends see it: messages both ways, in order, bounded.
 //!
-//! Over the network it is a WebSocket (crate `client`); inside one process it is a pair of channels.
+//! Over the network it is a WebSocket (crate `client`); in tests a pair of channels.
 
 use std::sync::Arc;
 
 use skydive_graph::BoxFuture;
 use skydive_proto::Envelope;
 use thiserror::Error;
-use tokio::sync::mpsc;
 
 /// One end of a line.
 pub trait Link: Send {
@@ -43,32 +42,36 @@ pub enum DialError {
     Conflict,
 }
 
-/// Messages that may lie in a channel line, each way.
-const CHANNEL: usize = 256;
-
-struct ChannelEnd {
-    to: mpsc::Sender<Envelope>,
-    from: mpsc::Receiver<Envelope>,
-}
-
-/// Two ends of a line inside one process.
-pub fn channel_link() -> (Box<dyn Link>, Box<dyn Link>) {
-    let (to_left, from_right) = mpsc::channel(CHANNEL);
-    let (to_right, from_left) = mpsc::channel(CHANNEL);
-    let left = ChannelEnd { to: to_right, from: from_right };
-    let right = ChannelEnd { to: to_left, from: from_left };
-    (Box::new(left), Box::new(right))
-}
-
-impl Link for ChannelEnd {
-    fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>> {
-        Box::pin(async move { self.to.send(message).await.map_err(|_| LinkClosed) })
-    }
-
-    fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>> {
-        Box::pin(self.from.recv())
-    }
-}
-
 /// Dialers are shared by the task that redials and the status.
 pub(crate) type SharedDial = Arc<dyn Dial>;
+
+/// A line inside one process, for tests.
+#[cfg(test)]
+pub(crate) mod channel {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// One end of a line of channels.
+    pub(crate) struct ChannelEnd {
+        to: mpsc::Sender<Envelope>,
+        from: mpsc::Receiver<Envelope>,
+    }
+
+    /// Two ends of a line that holds `bound` messages each way.
+    pub(crate) fn line(bound: usize) -> (ChannelEnd, ChannelEnd) {
+        let (to_left, from_right) = mpsc::channel(bound);
+        let (to_right, from_left) = mpsc::channel(bound);
+        (ChannelEnd { to: to_right, from: from_right }, ChannelEnd { to: to_left, from: from_left })
+    }
+
+    impl Link for ChannelEnd {
+        fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>> {
+            Box::pin(async move { self.to.send(message).await.map_err(|_| LinkClosed) })
+        }
+
+        fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>> {
+            Box::pin(self.from.recv())
+        }
+    }
+}

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use skydive_api::{LiveGraph, LiveOwner};
+use prometheus_client::registry::Registry;
+use skydive_api::{
+    ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, Queries, Roster, Server,
+    Subscriptions,
+};
 use skydive_graph::{Mutation, Op, Source, key};
 use skydive_probes::{Health, Namespaces, ProbeConfig, Report};
-use skydive_proto::service;
+use skydive_proto::{ServiceIdentity, service};
 use skydive_value::Id;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -14,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::link::SharedDial;
 use crate::master::Masters;
-use crate::status::ProbeStates;
+use crate::status::{AgentReport, ProbeStates};
 use crate::supervise::{self, Surroundings};
 use crate::uplink::Uplink;
 use crate::{AgentConfig, Dial, host, tid};
@@ -28,11 +32,15 @@ pub enum AgentError {
     /// A probe was asked for that does not exist.
     #[error("`agent.topology.probes`: no probe is named {0}")]
     UnknownProbe(String),
+    /// The address cannot be listened on.
+    #[error("`agent.listen`: {0}")]
+    Listen(#[from] BindError),
 }
 
-/// An agent that is built and not yet running.
+/// An agent that listens and does not run yet.
 pub struct Agent {
     config: AgentConfig,
+    listener: Listener,
     live: LiveGraph,
     owner: LiveOwner,
     probes: Vec<&'static skydive_probes::ProbeDef>,
@@ -42,13 +50,18 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Builds an agent that gives its graph to the first analyzer that one of `dials` reaches.
-    pub fn new(config: AgentConfig, dials: Vec<Box<dyn Dial>>) -> Result<Self, AgentError> {
+    /// Takes the address. The agent will give its graph to the first analyzer that one of `dials` reaches.
+    pub async fn bind(
+        config: AgentConfig,
+        listen: &str,
+        dials: Vec<Box<dyn Dial>>,
+    ) -> Result<Self, AgentError> {
         let probes = supervise::chosen(&config.probes)?;
+        let listener = Listener::bind(listen).await?;
         let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(tid::derive));
         let masters = Arc::new(Masters::new(dials.iter().map(|dial| dial.address().to_owned())));
         let dials = dials.into_iter().map(SharedDial::from).collect();
-        Ok(Self { config, live, owner, probes, dials, masters, states: Arc::default() })
+        Ok(Self { config, listener, live, owner, probes, dials, masters, states: Arc::default() })
     }
 
     /// The agent's graph, for whoever serves it.
@@ -56,9 +69,40 @@ impl Agent {
         &self.live
     }
 
-    /// How probes and links are, for whoever shows it.
-    pub fn condition(&self) -> Condition {
-        Condition { states: self.states.clone(), masters: self.masters.clone() }
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.listener.address()
+    }
+
+    fn server(&self, stop: CancellationToken) -> Server {
+        let telemetry = ApiTelemetry::default();
+        let mut registry = Registry::default();
+        telemetry.register(&mut registry);
+        self.live.register(&mut registry);
+        let roster = Roster::new();
+        let (config, clock) = (&self.config, self.config.clock.clone());
+        let areas = Areas {
+            topology: Some(Arc::new(Queries::new(
+                Arc::new(self.live.clone()),
+                &config.api.limits,
+                clock.clone(),
+            ))),
+            status: Some(Arc::new(AgentReport {
+                subscribers: roster.clone(),
+                states: self.states.clone(),
+                masters: self.masters.watch(),
+                telemetry: telemetry.clone(),
+            })),
+            subscriptions: Some(Subscriptions { live: self.live.clone(), roster }),
+            metrics: Some(Arc::new(registry)),
+            page: Some(Page::embedded()),
+            ..Areas::new(ServiceIdentity {
+                host: config.host_id.to_string(),
+                version: config.version.to_string(),
+                service: service::AGENT.to_owned(),
+            })
+        };
+        Server::new(areas, config.api, telemetry, Box::new(NoAuth), clock, stop)
     }
 
     /// Runs until `stop`; everything it started has ended when it returns.
@@ -67,6 +111,7 @@ impl Agent {
         let (host_node, add_host) = host::add_host(&self.config, &source);
         let (reports, incoming) = mpsc::channel(REPORTS);
         let mut tasks = JoinSet::new();
+        tasks.spawn(self.server(stop.clone()).run(self.listener));
         tasks.spawn(self.owner.run(stop.clone()));
         tasks.spawn(apply_reports(
             incoming,
@@ -80,7 +125,7 @@ impl Agent {
                 dial,
                 live: self.live.clone(),
                 masters: self.masters.clone(),
-                queue_size: self.config.queue_size,
+                queue_size: self.config.api.ws.queue_size,
                 clock: self.config.clock.clone(),
             };
             tasks.spawn(uplink.run(stop.clone()));
@@ -145,11 +190,4 @@ fn health_op(probe: &str, health: Health) -> Op {
             Op::set(&path, state)
         }
     }
-}
-
-/// How an agent is, at any moment.
-#[derive(Clone, Debug)]
-pub struct Condition {
-    pub(crate) states: Arc<ProbeStates>,
-    pub(crate) masters: Arc<Masters>,
 }

@@ -1,9 +1,14 @@
-//! How the probes are, for the status page.
+//! What `/api/status` of an agent tells: its analyzers, its probes, its subscribers.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use skydive_api::{ApiTelemetry, Roster, Status, StatusReport};
 use skydive_probes::Health;
+use skydive_proto::{AgentStatus, AnalyzerLink, ConnStatus, ProbeStatus, format_rfc3339, service};
+use tokio::sync::watch;
+
+use crate::master::{Connection, Connections};
 
 /// The state of each probe that was started. Short locks, nothing called under them.
 #[derive(Debug, Default)]
@@ -21,4 +26,63 @@ impl ProbeStates {
     pub(crate) fn all(&self) -> BTreeMap<&'static str, Health> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Everything the status is made of.
+pub(crate) struct AgentReport {
+    pub(crate) subscribers: Roster,
+    pub(crate) states: Arc<ProbeStates>,
+    pub(crate) masters: watch::Receiver<Connections>,
+    pub(crate) telemetry: ApiTelemetry,
+}
+
+impl StatusReport for AgentReport {
+    fn status(&self) -> Status {
+        let masters = self.masters.borrow();
+        let analyzers = masters
+            .analyzers
+            .iter()
+            .map(|(address, connection)| (address.clone(), link_status(address, connection, &masters)))
+            .collect();
+        Status::Agent(AgentStatus {
+            clients: self.subscribers.statuses(),
+            analyzers,
+            topology_probes: self
+                .states
+                .all()
+                .into_iter()
+                .map(|(name, h)| (name.to_owned(), probe_status(h)))
+                .collect(),
+            flow_probes: Vec::new(),
+            losses: self.telemetry.losses(),
+        })
+    }
+}
+
+fn link_status(address: &str, connection: &Connection, all: &Connections) -> AnalyzerLink {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let since = match connection {
+        Connection::Up(since) => Some(*since),
+        Connection::Down(_) => None,
+    };
+    AnalyzerLink {
+        connection: ConnStatus {
+            service_type: service::ANALYZER.to_owned(),
+            client_protocol: "protobuf".to_owned(),
+            addr: host.trim_matches(['[', ']']).to_owned(),
+            port: port.parse().unwrap_or(0),
+            is_connected: since.is_some(),
+            connect_time: since.map(format_rfc3339).unwrap_or_default(),
+            ..ConnStatus::default()
+        },
+        is_master: all.is_master(address),
+    }
+}
+
+fn probe_status(health: Health) -> ProbeStatus {
+    let degraded = match health {
+        Health::Running => None,
+        Health::Degraded { why, .. } => Some(why.to_string()),
+    };
+    ProbeStatus { status: "running".to_owned(), degraded }
 }

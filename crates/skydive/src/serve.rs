@@ -60,12 +60,26 @@ pub(crate) fn run(role: Role, config: &ConfigFlags, flags: &[FlagValue]) -> anyh
 async fn serve(role: Role, loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
     let resolved = &loaded.resolved;
     match role {
-        Role::Agent => wiring::agent(resolved, stop).await,
-        Role::Analyzer => wiring::analyzer(resolved, stop).await,
+        Role::Agent => wiring::run_agent(resolved, stop).await,
+        Role::Analyzer => wiring::run_analyzer(resolved, stop).await,
         Role::Allinone => {
+            // Both addresses are taken before either half runs: the agent finds the analyzer at its first try.
+            let analyzer = wiring::analyzer(resolved).await.context("analyzer")?;
             let mut beside = resolved.clone();
-            beside.analyzers = vec![resolved.analyzer.listen.reachable()];
-            both(wiring::analyzer(resolved, stop.clone()), wiring::agent(&beside, stop.clone()), &stop).await
+            beside.analyzers = vec![config::Address {
+                port: analyzer.address().port(),
+                ..resolved.analyzer.listen.reachable()
+            }];
+            let agent = wiring::agent(&beside).await.context("agent")?;
+            let analyzer = async {
+                analyzer.run(stop.clone()).await;
+                Ok(())
+            };
+            let agent = async {
+                agent.run(stop.clone()).await;
+                Ok(())
+            };
+            both(analyzer, agent, &stop).await
         }
     }
 }

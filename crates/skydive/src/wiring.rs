@@ -1,22 +1,52 @@
 //! Where the crates meet: from the resolved configuration to running agents and analyzers.
 
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::config::Resolved;
+use anyhow::Context as _;
+use skydive_agent::{Agent, AgentConfig, Dial, MetadataFile, WebSocketDial};
+use skydive_api::{ApiSettings, WebSocketSettings};
+use skydive_client::{ConnectionSettings, Credentials, Endpoint};
+use skydive_hub::{Hub, HubConfig};
+use skydive_proto::Limits;
+use skydive_value::{Clock, Map, SmolStr, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::config::{Address, ProbeChoice, Resolved};
+use crate::version::VERSION;
+
+/// Builds an agent; it listens and does not run yet.
+pub(crate) async fn agent(config: &Resolved) -> anyhow::Result<Agent> {
+    let listen = authority(&config.agent.listen);
+    let agent = Agent::bind(agent_config(config)?, &listen, dials(config)).await?;
+    info!(address = %agent.address(), "agent listens");
+    Ok(agent)
+}
+
+/// Builds an analyzer; it listens and does not answer yet.
+pub(crate) async fn analyzer(config: &Resolved) -> anyhow::Result<Hub> {
+    let hub_config = HubConfig {
+        host_id: config.host_id.as_str().into(),
+        version: VERSION.into(),
+        api: api_settings(config),
+        clock: system_clock(),
+    };
+    let hub = Hub::bind(hub_config, &authority(&config.analyzer.listen)).await?;
+    info!(address = %hub.address(), "analyzer listens");
+    Ok(hub)
+}
 
 /// Runs an agent until `stop`.
-#[expect(clippy::unused_async, reason = "its place until the agent is there")]
-pub(crate) async fn agent(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
-    let _ = (config, stop);
-    anyhow::bail!("the agent is not part of this build")
+pub(crate) async fn run_agent(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
+    agent(config).await?.run(stop).await;
+    Ok(())
 }
 
 /// Runs an analyzer until `stop`.
-#[expect(clippy::unused_async, reason = "its place until the hub is there")]
-pub(crate) async fn analyzer(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
-    let _ = (config, stop);
-    anyhow::bail!("the analyzer is not part of this build")
+pub(crate) async fn run_analyzer(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
+    analyzer(config).await?.run(stop).await;
+    Ok(())
 }
 
 /// Allows as many open files as the system permits: every namespace and every client holds some.
@@ -25,4 +55,86 @@ pub(crate) fn raise_limits() {
         Ok(files) => debug!(files, "open files allowed"),
         Err(error) => warn!(%error, "the number of open files cannot be raised"),
     }
+}
+
+fn agent_config(config: &Resolved) -> anyhow::Result<AgentConfig> {
+    let hostname = std::fs::read_to_string(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let metadata: Map = serde_json::from_value(serde_json::Value::Object(config.agent.metadata.clone()))
+        .context("`agent.metadata`")?;
+    Ok(AgentConfig {
+        host_id: config.host_id.as_str().into(),
+        hostname: SmolStr::from(hostname.trim()),
+        version: VERSION.into(),
+        metadata,
+        metadata_files: config
+            .agent
+            .metadata_files
+            .iter()
+            .map(|file| MetadataFile {
+                path: file.path.clone(),
+                format: file.format.clone(),
+                name: file.name.clone(),
+                selector: file.selector.clone(),
+            })
+            .collect(),
+        probes: match &config.agent.probes {
+            ProbeChoice::Automatic(_) => skydive_agent::ProbeChoice::Automatic,
+            ProbeChoice::Named(names) => skydive_agent::ProbeChoice::Named(names.clone()),
+        },
+        metrics_update: config.agent.metrics_update,
+        netns_run_path: config.agent.netns_run_path.clone(),
+        api: api_settings(config),
+        clock: system_clock(),
+    })
+}
+
+fn api_settings(config: &Resolved) -> ApiSettings {
+    ApiSettings {
+        limits: Limits {
+            rest_body: config.limits.max_body,
+            query_bytes: config.limits.max_query,
+            query_steps: config.limits.max_steps,
+            ws_message: config.ws.max_message,
+            agent_message: config.ws.agent_max_message,
+        },
+        ws: WebSocketSettings {
+            ping_delay: config.ws.ping_delay,
+            pong_timeout: config.ws.pong_timeout,
+            queue_size: config.ws.queue_size,
+            ..WebSocketSettings::default()
+        },
+        ..ApiSettings::default()
+    }
+}
+
+fn dials(config: &Resolved) -> Vec<Box<dyn Dial>> {
+    let settings = ConnectionSettings {
+        queue: config.ws.queue_size,
+        silence: config.ws.ping_delay + config.ws.pong_timeout,
+        ..ConnectionSettings::default()
+    };
+    let dial = |address: &Address| {
+        let mut endpoint = Endpoint::new(address.host.clone(), address.port);
+        if let Some(credentials) = &config.agent.credentials {
+            endpoint = endpoint.with_credentials(Credentials {
+                user: credentials.username.clone(),
+                password: credentials.password.clone(),
+            });
+        }
+        Box::new(WebSocketDial::new(endpoint, config.host_id.as_str().into(), settings)) as Box<dyn Dial>
+    };
+    config.analyzers.iter().map(dial).collect()
+}
+
+fn authority(address: &Address) -> String {
+    address.to_string()
+}
+
+/// The one place that reads the system's clock for the graph.
+fn system_clock() -> Clock {
+    #[expect(clippy::disallowed_methods, reason = "the binary owns the clock")]
+    Clock::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
 }

@@ -14,7 +14,8 @@ mod matching;
 mod path;
 mod regexp;
 mod scalar;
-mod serde_impl;
+mod self_describing;
+
 mod shape;
 mod time;
 

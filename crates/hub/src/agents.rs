@@ -1,0 +1,66 @@
+//! What agents bring: their messages become mutations, and their part goes when they do.
+
+use std::sync::Arc;
+
+use skydive_api::{Agent, AgentLink, AgentSession, Conflict, LiveGraph};
+use skydive_graph::{BoxFuture, Mutation};
+use skydive_proto::{Envelope, GraphMessage, namespace};
+use skydive_value::{Clock, SmolStr};
+
+/// The hub's end of all agent links.
+pub(crate) struct Agents {
+    pub(crate) live: LiveGraph,
+    pub(crate) clock: Clock,
+}
+
+struct Session {
+    live: LiveGraph,
+    clock: Clock,
+    origin: SmolStr,
+    /// Whether the agent has brought anything: one for which this analyzer was never the master leaves nothing.
+    has_spoken: bool,
+}
+
+impl AgentLink for Agents {
+    fn accept(&self, agent: Agent) -> Result<Box<dyn AgentSession>, Conflict> {
+        let handshake = &agent.handshake;
+        let origin = SmolStr::from(format!("{}.{}", handshake.client_type, handshake.host_id));
+        tracing::info!(%origin, addr = %agent.addr, "agent linked");
+        Ok(Box::new(Session {
+            live: self.live.clone(),
+            clock: self.clock.clone(),
+            origin,
+            has_spoken: false,
+        }))
+    }
+}
+
+impl AgentSession for Session {
+    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            if message.namespace != namespace::GRAPH {
+                tracing::debug!(origin = %self.origin, namespace = message.namespace, "message of an unknown kind");
+                return Ok(());
+            }
+            let decoded = GraphMessage::decode(&message, self.clock.now()).map_err(|e| e.to_string())?;
+            if let Some(mutation) = decoded.into_mutation(&self.origin) {
+                self.has_spoken = true;
+                self.live.apply(vec![mutation]).await.map_err(|e| e.to_string())?;
+            }
+            Ok(())
+        })
+    }
+
+    fn closed(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            tracing::info!(origin = %self.origin, "agent gone");
+            if self.has_spoken {
+                // The graph has stopped with the hub when this fails: there is nothing left to delete from.
+                let _ = self.live.apply(vec![Mutation::DeleteOrigin { origin: self.origin }]).await;
+            }
+        })
+    }
+}
+
+/// Agent links are shared by all connections.
+pub(crate) type SharedLink = Arc<dyn AgentLink>;
