@@ -12,7 +12,7 @@ use crate::pieces::{Part, Pieces, list, lists};
 use crate::rest::media;
 
 /// Edges given one by one, made when they are asked for.
-pub type Edges = Box<dyn Iterator<Item = Edge> + Send>;
+pub type Edges = Box<dyn Iterator<Item = Arc<Edge>> + Send>;
 
 /// What a query found, by the kind of its last step.
 pub enum Answer {
@@ -121,7 +121,7 @@ fn by_age(snapshot: Snapshot) -> (Vec<Arc<Node>>, Edges) {
     let mut edges: Vec<(i64, Id)> =
         snapshot.edges().map(|edge| (edge.created_at().as_millis(), edge.id().clone())).collect();
     edges.sort_by_key(|(at, _)| *at);
-    let edges = edges.into_iter().filter_map(move |(_, id)| Some(snapshot.edge(&id)?.to_edge()));
+    let edges = edges.into_iter().filter_map(move |(_, id)| Some(Arc::new(snapshot.edge(&id)?.to_edge())));
     (nodes, Box::new(edges))
 }
 

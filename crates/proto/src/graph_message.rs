@@ -342,7 +342,7 @@ pub fn sync_reply(request: &Envelope, snapshot: Snapshot) -> Envelope {
 
 /// The reply to a `SyncRequest` that is refused; without reason its payload is `null`.
 pub fn refused_sync(request: &Envelope, reason: Option<&str>) -> Envelope {
-    let obj = reason.map_or_else(Bytes::new, |reason| json(reason));
+    let obj = reason.map_or_else(Bytes::new, json);
     Envelope { status: 400, ..Envelope::json(namespace::GRAPH, graph_type::SYNC_REPLY, obj) }
         .answering(request)
 }

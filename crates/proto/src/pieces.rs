@@ -21,7 +21,7 @@ pub enum Part {
     /// JSON of a node.
     Node(Arc<Node>),
     /// JSON of an edge.
-    Edge(Edge),
+    Edge(Arc<Edge>),
     /// JSON of a value.
     Value(Value),
     /// Line of a node in a Graphviz document.
@@ -29,7 +29,7 @@ pub enum Part {
     /// Line of an edge in a Graphviz document.
     DotEdge {
         /// The edge.
-        edge: Edge,
+        edge: Arc<Edge>,
         /// Its parent end.
         parent: Arc<Node>,
         /// Its child end.

@@ -1,0 +1,375 @@
+//! One WebSocket to a server.
+//!
+//! The owner drives it: messages queued through [`Outgoing`] are written, pings answered and messages read while it
+//! awaits [`Connection::next`]. The queue is bounded; who fills it waits. A connection on which nothing arrives for
+//! longer than the server's ping interval allows is taken for dead.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use http::StatusCode;
+use skydive_proto::{Envelope, EnvelopeError, Handshake, Protocol, header};
+use skydive_value::SmolStr;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use crate::Endpoint;
+
+/// Limits and deadlines of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionSettings {
+    /// Largest message taken, bytes. A reply to `SyncRequest` is one message.
+    pub message_max: usize,
+    /// Messages waiting to be written before senders wait.
+    pub queue: usize,
+    /// How long nothing may arrive. Servers ping every two seconds unless told otherwise.
+    pub silence: Duration,
+    /// How long one write may take.
+    pub write_deadline: Duration,
+}
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerIdentity {
+    /// Its host id.
+    pub host_id: SmolStr,
+    /// `analyzer` or `agent`.
+    pub service_type: SmolStr,
+}
+
+/// Queues messages for a [`Connection`]; clones share the queue.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    queue: mpsc::Sender<Envelope>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connection {
+    socket: WebSocketStream<TcpStream>,
+    protocol: Protocol,
+    server: ServerIdentity,
+    queue: mpsc::Receiver<Envelope>,
+    outgoing: mpsc::Sender<Envelope>,
+    /// Taken from the queue, not yet handed to the socket.
+    pending: VecDeque<Message>,
+    /// Whether the socket holds frames that are not written yet.
+    unflushed: bool,
+    settings: ConnectionSettings,
+    heard_at: Instant,
+}
+
+/// A connection that did not come about.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The server cannot be reached.
+    #[error("cannot reach {url}: {source}; is the service running and the address right?")]
+    Unreachable {
+        /// Where to.
+        url: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The server has a live connection with the same host id.
+    #[error("{url}: host id {host_id:?} is connected already; give every host its own `host_id`")]
+    HostIdTaken {
+        /// Where to.
+        url: String,
+        /// Which id.
+        host_id: SmolStr,
+    },
+    /// The server refuses.
+    #[error("{url}: refused with status {status}")]
+    Refused {
+        /// Where to.
+        url: String,
+        /// HTTP status.
+        status: StatusCode,
+    },
+    /// The answer names neither host nor service.
+    #[error("{url}: the answer has no {header}; is this a Skydive service?")]
+    Unidentified {
+        /// Where to.
+        url: String,
+        /// What is missing.
+        header: &'static str,
+    },
+    /// The handshake has parameters that HTTP cannot carry.
+    #[error("{url}: {name} has a value that does not fit into a header")]
+    Parameter {
+        /// Where to.
+        url: String,
+        /// Which parameter.
+        name: &'static str,
+    },
+    /// The handshake went wrong.
+    #[error("{url}: {reason}")]
+    Handshake {
+        /// Where to.
+        url: String,
+        /// How.
+        reason: String,
+    },
+}
+
+/// Why a connection has ended.
+#[derive(Debug, Error)]
+pub enum Ended {
+    /// The server closed it.
+    #[error("closed by the server with code {code}: {reason}")]
+    Closed {
+        /// Close code; 1005 when there was none.
+        code: u16,
+        /// Its reason; may be empty.
+        reason: String,
+    },
+    /// It broke.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// Nothing arrived, not even a ping.
+    #[error("nothing heard for {0:?}")]
+    Silent(Duration),
+    /// A write did not end in time.
+    #[error("the server does not read")]
+    Stuck,
+    /// A message was too large.
+    #[error("message of {size} bytes exceeds the limit of {max}")]
+    TooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A message could not be read.
+    #[error(transparent)]
+    Malformed(#[from] EnvelopeError),
+}
+
+/// The queue's other end is gone: the connection was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the connection is closed")]
+pub struct Gone;
+
+/// Close code that stands for none.
+const NO_CODE: u16 = 1005;
+/// Read buffer, bytes; grows for larger messages.
+const READ_BUFFER: usize = 16 << 10;
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            message_max: 512 << 20,
+            queue: 10_000,
+            silence: Duration::from_secs(30),
+            write_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Queues a message; waits while the queue is full.
+    pub async fn send(&self, message: Envelope) -> Result<(), Gone> {
+        self.queue.send(message).await.map_err(|_| Gone)
+    }
+
+    /// Queues a message unless the queue is full, which gives it back.
+    pub fn try_send(&self, message: Envelope) -> Result<(), Envelope> {
+        self.queue.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
+    }
+}
+
+impl Connection {
+    /// Connects to `path` and shakes hands.
+    pub async fn open(
+        endpoint: &Endpoint,
+        path: &str,
+        handshake: &Handshake,
+        settings: ConnectionSettings,
+    ) -> Result<Self, ConnectError> {
+        let url = endpoint.ws_url(path);
+        let request = request(endpoint, &url, handshake)?;
+        let stream =
+            endpoint.dial().await.map_err(|source| ConnectError::Unreachable { url: url.clone(), source })?;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(settings.message_max))
+            .max_frame_size(Some(settings.message_max))
+            .read_buffer_size(READ_BUFFER);
+        let shaken = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+        let (socket, answer) = match timeout(settings.write_deadline, shaken).await {
+            Ok(Ok(open)) => open,
+            Ok(Err(WsError::Http(answer))) if answer.status() == StatusCode::CONFLICT => {
+                return Err(ConnectError::HostIdTaken { url, host_id: handshake.host_id.clone() });
+            }
+            Ok(Err(WsError::Http(answer))) => {
+                return Err(ConnectError::Refused { url, status: answer.status() });
+            }
+            Ok(Err(error)) => return Err(ConnectError::Handshake { url, reason: error.to_string() }),
+            Err(_) => return Err(ConnectError::Handshake { url, reason: "no answer in time".to_owned() }),
+        };
+        let named = |name: &'static str| {
+            let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+            value
+                .filter(|value| !value.is_empty())
+                .map(SmolStr::from)
+                .ok_or_else(|| ConnectError::Unidentified { url: url.clone(), header: name })
+        };
+        let server =
+            ServerIdentity { host_id: named(header::HOST_ID)?, service_type: named(header::SERVICE_TYPE)? };
+        let (outgoing, queue) = mpsc::channel(settings.queue.max(1));
+        Ok(Self {
+            socket,
+            protocol: handshake.protocol,
+            server,
+            queue,
+            outgoing,
+            pending: VecDeque::new(),
+            unflushed: false,
+            settings,
+            heard_at: Instant::now(),
+        })
+    }
+
+    /// Who answered.
+    pub fn server(&self) -> &ServerIdentity {
+        &self.server
+    }
+
+    /// The address of this end.
+    pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.socket.get_ref().local_addr()
+    }
+
+    /// A way to queue messages from elsewhere.
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing { queue: self.outgoing.clone() }
+    }
+
+    /// Writes a message now, before those that are queued.
+    pub async fn send(&mut self, message: &Envelope) -> Result<(), Ended> {
+        self.pending.push_back(frame(message, self.protocol));
+        self.write_pending().await
+    }
+
+    /// The next message, or why there will be none. Queued messages are written meanwhile. Safe to drop while
+    /// waiting; a message is either given out or still to come, and one taken from the queue is written by the next
+    /// call at the latest.
+    pub async fn next(&mut self) -> Result<Envelope, Ended> {
+        loop {
+            self.write_pending().await?;
+            let silent_at = self.heard_at + self.settings.silence;
+            tokio::select! {
+                read = self.socket.next() => {
+                    self.heard_at = Instant::now();
+                    if let Some(message) = self.judge(read)? {
+                        return Ok(message);
+                    }
+                }
+                Some(message) = self.queue.recv() => self.take_queued(&message),
+                () = sleep_until(silent_at) => return Err(Ended::Silent(self.settings.silence)),
+            }
+        }
+    }
+
+    /// Writes what is queued and says goodbye.
+    pub async fn close(mut self) {
+        self.queue.close();
+        while let Ok(message) = self.queue.try_recv() {
+            self.take_queued(&message);
+            if self.write_pending().await.is_err() {
+                return;
+            }
+        }
+        // The connection ends in any case; a server that does not answer is not waited for.
+        let _ = timeout(self.settings.write_deadline, self.socket.close(None)).await;
+    }
+
+    fn take_queued(&mut self, first: &Envelope) {
+        self.pending.push_back(frame(first, self.protocol));
+        while self.pending.len() < FRAMES_PER_WRITE
+            && let Ok(message) = self.queue.try_recv()
+        {
+            self.pending.push_back(frame(&message, self.protocol));
+        }
+    }
+
+    async fn write_pending(&mut self) -> Result<(), Ended> {
+        if self.pending.is_empty() && !self.unflushed {
+            return Ok(());
+        }
+        let (socket, pending, unflushed) = (&mut self.socket, &mut self.pending, &mut self.unflushed);
+        let written = async {
+            while !pending.is_empty() {
+                poll_fn(|cx| socket.poll_ready_unpin(cx)).await?;
+                if let Some(frame) = pending.pop_front() {
+                    *unflushed = true;
+                    socket.start_send_unpin(frame)?;
+                }
+            }
+            socket.flush().await?;
+            *unflushed = false;
+            Ok::<(), WsError>(())
+        };
+        match timeout(self.settings.write_deadline, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Ended::Lost(error.to_string())),
+            Err(_) => Err(Ended::Stuck),
+        }
+    }
+
+    fn judge(&self, read: Option<Result<Message, WsError>>) -> Result<Option<Envelope>, Ended> {
+        let bytes = match read {
+            None => return Err(Ended::Lost("end of stream".to_owned())),
+            Some(Err(WsError::Capacity(CapacityError::MessageTooLong { size, max_size }))) => {
+                return Err(Ended::TooLarge { size, max: max_size });
+            }
+            Some(Err(error)) => return Err(Ended::Lost(error.to_string())),
+            Some(Ok(Message::Close(frame))) => {
+                let (code, reason) = frame
+                    .map_or((NO_CODE, String::new()), |frame| (frame.code.into(), frame.reason.to_string()));
+                return Err(Ended::Closed { code, reason });
+            }
+            Some(Ok(Message::Text(text))) => text.into(),
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(None),
+        };
+        Ok(Some(Envelope::decode(self.protocol, bytes, self.settings.message_max)?))
+    }
+}
+
+/// Queued messages that go out before the socket is looked at again.
+const FRAMES_PER_WRITE: usize = 256;
+
+fn frame(message: &Envelope, protocol: Protocol) -> Message {
+    let bytes = message.encode(protocol);
+    match protocol {
+        Protocol::Protobuf => Message::Binary(bytes),
+        Protocol::Json => match bytes.try_into() {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Text("null".into()),
+        },
+    }
+}
+
+fn request(endpoint: &Endpoint, url: &str, handshake: &Handshake) -> Result<Request, ConnectError> {
+    let mut request = url
+        .into_client_request()
+        .map_err(|error| ConnectError::Handshake { url: url.to_owned(), reason: error.to_string() })?;
+    for (name, value) in handshake.headers().into_iter().chain(endpoint.authorization()) {
+        let value = HeaderValue::try_from(value)
+            .map_err(|_| ConnectError::Parameter { url: url.to_owned(), name })?;
+        request.headers_mut().append(HeaderName::from_static(name), value);
+    }
+    Ok(request)
+}

@@ -1,0 +1,215 @@
+//! Requests and their answers.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use reqwest::{Client, RequestBuilder};
+use serde::de::DeserializeOwned;
+use skydive_proto::{Explain, ServiceIdentity, encode_query, header};
+use thiserror::Error;
+
+use crate::Endpoint;
+
+/// Asks one server.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    endpoint: Endpoint,
+    client: Client,
+}
+
+/// Whether the server shall tell what a query read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Explained {
+    /// No.
+    #[default]
+    No,
+    /// Yes, see [`Response::explain`].
+    Yes,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, decompressed.
+    pub body: Bytes,
+}
+
+/// A request without usable answer.
+#[derive(Debug, Error)]
+pub enum RestError {
+    /// The HTTP client cannot be set up.
+    #[error("HTTP client: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The server cannot be reached.
+    #[error("cannot reach {url}: {reason}; is the service running and the address right?")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The answer broke off.
+    #[error("{url}: the answer broke off: {reason}")]
+    Broken {
+        /// What was asked.
+        url: String,
+        /// The cause.
+        reason: String,
+    },
+    /// The answer is larger than a client takes.
+    #[error("{url}: the answer is larger than {max} bytes; narrow the query")]
+    TooLarge {
+        /// What was asked.
+        url: String,
+        /// The limit.
+        max: usize,
+    },
+    /// The server refuses.
+    #[error("{url}: status {status}: {message}")]
+    Status {
+        /// What was asked.
+        url: String,
+        /// HTTP status.
+        status: StatusCode,
+        /// The body of the answer.
+        message: String,
+    },
+    /// The answer is not what the resource should be.
+    #[error("{url}: unexpected answer: {source}; is this a Skydive service?")]
+    Unexpected {
+        /// What was asked.
+        url: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// How long an answer may take.
+const ANSWER_DEADLINE: Duration = Duration::from_mins(2);
+/// Largest answer taken, bytes.
+const ANSWER_MAX: usize = 2 << 30;
+
+impl Rest {
+    /// A client of `endpoint`.
+    pub fn new(endpoint: Endpoint) -> Result<Self, RestError> {
+        let client = endpoint.http_client().map_err(RestError::Client)?;
+        Ok(Self { endpoint, client })
+    }
+
+    /// The server asked.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks a query. Any status is an answer here: the caller judges it.
+    pub async fn topology(
+        &self,
+        query: &str,
+        accept: &str,
+        explained: Explained,
+    ) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url("/api/topology");
+        let mut request = self
+            .client
+            .post(&url)
+            .header("content-type", "application/json")
+            .header("accept", accept)
+            .body(encode_query(query));
+        if explained == Explained::Yes {
+            request = request.header(header::EXPLAIN, "1");
+        }
+        self.send(url, request).await
+    }
+
+    /// The whole live graph.
+    pub async fn graph(&self, accept: &str) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url("/api/topology");
+        let request = self.client.get(&url).header("accept", accept);
+        self.send(url, request).await
+    }
+
+    /// Who the server is.
+    pub async fn api(&self) -> Result<ServiceIdentity, RestError> {
+        self.resource("/api").await
+    }
+
+    /// The server's status: `skydive_proto::AnalyzerStatus`, `AgentStatus`, or `serde_json::Value` for either.
+    pub async fn status<T: DeserializeOwned>(&self) -> Result<T, RestError> {
+        self.resource("/api/status").await
+    }
+
+    /// Any `GET` of a path. Any status is an answer here.
+    pub async fn get(&self, path: &str) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url(path);
+        let request = self.client.get(&url);
+        self.send(url, request).await
+    }
+
+    async fn resource<T: DeserializeOwned>(&self, path: &str) -> Result<T, RestError> {
+        let url = self.endpoint.http_url(path);
+        let answer = self.get(path).await?;
+        if answer.status != StatusCode::OK {
+            return Err(RestError::Status { url, status: answer.status, message: answer.message() });
+        }
+        serde_json::from_slice(&answer.body).map_err(|source| RestError::Unexpected { url, source })
+    }
+
+    async fn send(&self, url: String, mut request: RequestBuilder) -> Result<Response, RestError> {
+        if let Some((name, value)) = self.endpoint.authorization() {
+            request = request.header(name, value);
+        }
+        let mut answer = match request.timeout(ANSWER_DEADLINE).send().await {
+            Ok(answer) => answer,
+            Err(error) => return Err(RestError::Unreachable { url, reason: root_cause(&error) }),
+        };
+        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+        let mut body = BytesMut::new();
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_MAX => {
+                    return Err(RestError::TooLarge { url, max: ANSWER_MAX });
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) => return Err(RestError::Broken { url, reason: root_cause(&error) }),
+            }
+        }
+        Ok(Response { status, headers, body: body.freeze() })
+    }
+}
+
+impl Response {
+    /// The value of a header, when it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What a query read, when that was asked for.
+    pub fn explain(&self) -> Option<Explain> {
+        self.header(header::EXPLAIN)?.parse().ok()
+    }
+
+    /// Byte offset of the fault in a refused query.
+    pub fn error_position(&self) -> Option<usize> {
+        self.header(header::ERROR_POSITION)?.parse().ok()
+    }
+
+    /// The body as a message for people.
+    pub fn message(&self) -> String {
+        String::from_utf8_lossy(&self.body).trim_end().to_owned()
+    }
+}
+
+/// The innermost cause says what happened; the layers above it only repeat the address.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() }
+}
