@@ -1,5 +1,42 @@
-//! api.
+//! HTTP and WebSocket server of agents and analyzers, and the task that owns the live graph.
+//!
+//! A [`Server`] is made of [`Areas`]: each area is a small trait or a handle in a file of its own, and only the routes
+//! of areas that are given exist. Every request passes one permission check ([`Permission`]), every connection comes
+//! through one [`Listener`], every limit that refuses something counts it ([`ApiTelemetry`]). The server knows neither
+//! agent nor hub: they hand in what they have.
 
+mod agent_link;
+mod compression;
+mod cors;
+mod encoded;
+mod handshake;
+mod identity;
 mod live;
+mod metrics;
+mod page;
+mod permission;
+mod queries;
+mod respond;
+mod roster;
+mod router;
+mod server;
+mod settings;
+mod speaker;
+mod status;
+mod subscriber;
+mod telemetry;
+mod topology;
 
+pub use agent_link::{Agent, AgentEndpoint, AgentLink, AgentSession, Conflict};
 pub use live::{Derive, Ended, LiveCounters, LiveGraph, LiveOwner, Stopped, Subscription};
+pub use page::{Page, PageFile};
+pub use permission::{NoAuth, Permission};
+pub use queries::Queries;
+pub use roster::Roster;
+pub use router::Areas;
+pub use server::{BindError, Listener, Server};
+pub use settings::{ApiSettings, WebSocketSettings};
+pub use status::{Status, StatusReport};
+pub use subscriber::Subscriptions;
+pub use telemetry::ApiTelemetry;
+pub use topology::{QueryFault, Topology};

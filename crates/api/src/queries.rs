@@ -1,0 +1,149 @@
+//! Queries answered from a graph that can be read.
+//!
+//! A query computes without yielding, so it runs on a thread for blocking work; its deadline and a client that went
+//! away end it from outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When};
+use skydive_proto::{Answer, Explain, Limits};
+use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Stop, View, execute, parse};
+use skydive_value::{Clock, Filter, Id, Map, Value};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::{QueryFault, Topology};
+
+/// Answers queries of the language's core.
+pub struct Queries {
+    graph: Arc<dyn GraphRead>,
+    limits: skydive_query::Limits,
+    clock: Clock,
+    running: Arc<Semaphore>,
+}
+
+/// Ends the query of a client that no longer waits.
+struct Waiting(Stop);
+
+/// How long a query may run.
+const DEADLINE: Duration = Duration::from_mins(1);
+/// Queries that run at once; others wait.
+const RUNNING: usize = 32;
+
+impl Queries {
+    /// Answers from `graph`.
+    pub fn new(graph: Arc<dyn GraphRead>, limits: &Limits, clock: Clock) -> Self {
+        let limits =
+            skydive_query::Limits { max_query_bytes: limits.query_bytes, max_steps: limits.query_steps };
+        Self { graph, limits, clock, running: Arc::new(Semaphore::new(RUNNING)) }
+    }
+
+    async fn answer(&self, text: &str) -> Result<(Answer, Explain), QueryFault> {
+        let query = parse(text, &self.limits)?;
+        let cx = Cx::new(self.clock.now());
+        let waiting = Waiting(cx.stop.clone());
+        let Ok(permit) = self.running.clone().acquire_owned().await else {
+            return Err(QueryFault::plain("queries are no longer answered"));
+        };
+        let graph = self.graph.clone();
+        let mut running = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            Handle::current().block_on(run(&query, &*graph, &cx))
+        });
+        let ended = match tokio::time::timeout(DEADLINE, &mut running).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                waiting.0.expire();
+                running.await
+            }
+        };
+        match ended {
+            Ok(answer) => answer.map_err(QueryFault::from),
+            Err(broken) => Err(QueryFault::plain(&broken.to_string())),
+        }
+    }
+}
+
+impl Topology for Queries {
+    fn ask(&self, query: String) -> BoxFuture<'_, Result<(Answer, Explain), QueryFault>> {
+        Box::pin(async move { self.answer(&query).await })
+    }
+
+    fn graph(&self) -> BoxFuture<'_, Result<Snapshot, ReadError>> {
+        Box::pin(async {
+            let all = Filter::all();
+            self.graph.graph_at(When::Live, &all).await
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+async fn run(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<(Answer, Explain), QueryError> {
+    let found = execute(query, graph, cx).await?;
+    let explain = Explain { nodes: found.reads.nodes, edges: found.reads.edges, index: found.reads.index };
+    Ok((shape(found.rows), explain))
+}
+
+fn shape(rows: Rows) -> Answer {
+    match rows {
+        Rows::Graph(view) => graph(view),
+        Rows::Nodes(nodes) => Answer::Nodes(nodes),
+        Rows::Edges(edges) => Answer::Edges(Box::new(edges.into_iter())),
+        Rows::Paths(paths) => Answer::Paths(paths),
+        Rows::Number(number) => Answer::Value(Value::Int(number)),
+        Rows::List(values) => Answer::Values(values),
+        Rows::NextHops(hops) if hops.is_empty() => Answer::Values(Vec::new()),
+        Rows::NextHops(hops) => Answer::Values(vec![next_hops(&hops)]),
+    }
+}
+
+/// Oldest elements first; edges are copied when they are written.
+fn graph(view: View) -> Answer {
+    let mut nodes: Vec<Arc<Node>> = view.nodes().cloned().collect();
+    nodes.sort_by_key(|node| node.created_at);
+    let mut edges: Vec<_> = view.edges().map(|edge| (edge.created_at(), edge.id().clone())).collect();
+    edges.sort_by_key(|(at, _)| *at);
+    let edge = move |(_, id): (_, Id)| -> Option<Arc<Edge>> { Some(Arc::new(view.edge(&id)?.to_edge())) };
+    Answer::Graph { nodes, edges: Box::new(edges.into_iter().filter_map(edge)) }
+}
+
+fn next_hops(hops: &[(Id, NextHop)]) -> Value {
+    let by_node: Map = hops
+        .iter()
+        .map(|(id, hop)| {
+            let mut fields = Map::new();
+            fields.insert("Priority", hop.priority);
+            fields.insert("IP", hop.ip.clone());
+            if let Some(mac) = &hop.mac {
+                fields.insert("MAC", mac.clone());
+            }
+            fields.insert("IfIndex", hop.if_index);
+            (id.to_string(), fields)
+        })
+        .collect();
+    Value::from(by_node)
+}
+
+impl QueryFault {
+    fn plain(text: &str) -> Self {
+        Self { text: text.to_owned(), position: None }
+    }
+}
+
+impl From<ParseError> for QueryFault {
+    fn from(fault: ParseError) -> Self {
+        Self { position: Some(fault.offset), text: fault.message }
+    }
+}
+
+impl From<QueryError> for QueryFault {
+    fn from(fault: QueryError) -> Self {
+        Self { position: fault.offset(), text: fault.to_string() }
+    }
+}

@@ -1,0 +1,140 @@
+//! The areas a server is given, and the routes that follow from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
+use prometheus_client::registry::Registry;
+use skydive_proto::ServiceIdentity;
+use skydive_value::Clock;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::compression::CompressionLayer;
+
+use crate::permission::{self, Guard};
+use crate::{
+    AgentEndpoint, ApiSettings, ApiTelemetry, Page, Permission, StatusReport, Subscriptions, Topology,
+    agent_link, compression, cors, identity, metrics, page, respond, status, subscriber, topology,
+};
+
+/// What a server serves. Routes of absent areas do not exist.
+pub struct Areas {
+    /// `/api`.
+    pub identity: ServiceIdentity,
+    /// `/api/topology`.
+    pub topology: Option<Arc<dyn Topology>>,
+    /// `/api/status`.
+    pub status: Option<Arc<dyn StatusReport>>,
+    /// `/ws/subscriber`.
+    pub subscriptions: Option<Subscriptions>,
+    /// `/ws/agent/topology`.
+    pub agents: Option<AgentEndpoint>,
+    /// `/metrics`.
+    pub metrics: Option<Arc<Registry>>,
+    /// `/` and its files.
+    pub page: Option<Page>,
+}
+
+/// What all routes need.
+pub(crate) struct Serving {
+    pub(crate) identity: ServiceIdentity,
+    pub(crate) settings: ApiSettings,
+    pub(crate) telemetry: ApiTelemetry,
+    pub(crate) clock: Clock,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A path with what it demands and what it does.
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
+    pub(crate) guard: Guard,
+    pub(crate) action: MethodRouter,
+}
+
+/// What each mounted path demands.
+pub(crate) struct Rules {
+    guards: BTreeMap<&'static str, Guard>,
+    pub(crate) permission: Box<dyn Permission>,
+    telemetry: ApiTelemetry,
+}
+
+/// Path under which requests for unknown ones are counted.
+const OTHER: &str = "other";
+
+impl Areas {
+    /// Only `/api`.
+    pub fn new(identity: ServiceIdentity) -> Self {
+        Self {
+            identity,
+            topology: None,
+            status: None,
+            subscriptions: None,
+            agents: None,
+            metrics: None,
+            page: None,
+        }
+    }
+}
+
+impl Rules {
+    pub(crate) fn guard(&self, path: &str) -> Option<Guard> {
+        self.guards.get(path).copied()
+    }
+
+    fn known(&self, path: &str) -> Option<&'static str> {
+        self.guards.get_key_value(path).map(|(known, _)| *known)
+    }
+}
+
+pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permission>) -> Router {
+    let serving = Arc::new(serving);
+    let mut routes = vec![identity::route(&serving)];
+    routes.extend(areas.topology.map(|area| topology::route(area, &serving)));
+    routes.extend(areas.status.map(status::route));
+    routes.extend(areas.subscriptions.map(|area| subscriber::route(area, &serving)));
+    routes.extend(areas.agents.map(|area| agent_link::route(area, &serving)));
+    routes.extend(areas.metrics.map(metrics::route));
+    routes.extend(areas.page.map(page::routes).into_iter().flatten());
+
+    let mut guards = BTreeMap::new();
+    let mut router: Router = Router::new();
+    for route in routes {
+        guards.insert(route.path, route.guard);
+        router = router.route(route.path, route.action);
+    }
+    let rules = Arc::new(Rules { guards, permission, telemetry: serving.telemetry.clone() });
+    let known = rules.clone();
+    router
+        .fallback(move |request: Request| async move { not_found(&known, &request) })
+        .layer(from_fn_with_state(rules.clone(), permission::check))
+        .layer(CompressionLayer::new())
+        .layer(from_fn(compression::choose))
+        .layer(from_fn(cors::allow_any_origin))
+        .layer(from_fn_with_state(rules, count))
+}
+
+/// Unknown paths; those that are known without the slash at their end are named so.
+fn not_found(rules: &Rules, request: &Request) -> Response {
+    let path = request.uri().path();
+    if let Some(known) = path.strip_suffix('/').and_then(|path| rules.known(path)) {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        if let Ok(location) = HeaderValue::from_str(&format!("{known}{query}")) {
+            return (StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response();
+        }
+    }
+    respond::error(StatusCode::NOT_FOUND, "404 page not found")
+}
+
+async fn count(State(rules): State<Arc<Rules>>, request: Request, next: Next) -> Response {
+    let path = rules.known(request.uri().path()).unwrap_or(OTHER);
+    let response = next.run(request).await;
+    rules.telemetry.request(path, response.status().as_u16());
+    response
+}

@@ -1,0 +1,217 @@
+//! `/ws/subscriber`: the graph and everything that happens to it.
+//!
+//! A connection gets events from the moment it is open; a `SyncRequest` is answered with the graph, and the events
+//! that follow continue exactly that graph. A client that does not keep up is closed with code 1013 and told how many
+//! messages it missed.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::get;
+use futures_util::FutureExt;
+use http::StatusCode;
+use skydive_graph::{GraphEvent, GraphRead, ReadError, Snapshot, When};
+use skydive_proto::{
+    Envelope, GraphMessage, Handshake, MessageError, graph_type, namespace, refused_sync, sync_reply,
+};
+use skydive_value::Filter;
+
+use crate::encoded::EncodedBatches;
+use crate::handshake::{Caller, Socket};
+use crate::permission::Guard;
+use crate::roster::Seat;
+use crate::router::{Route, Serving};
+use crate::speaker::{Parting, Speaker, close_at_once, code, conn_status, frame};
+use crate::{Ended, LiveGraph, Roster, Subscription, respond};
+
+/// The subscriptions to a live graph.
+#[derive(Clone, Debug)]
+pub struct Subscriptions {
+    /// The graph.
+    pub live: LiveGraph,
+    /// Who is connected.
+    pub roster: Roster,
+}
+
+struct Area {
+    live: LiveGraph,
+    roster: Roster,
+    encoded: EncodedBatches,
+    serving: Arc<Serving>,
+}
+
+/// A subscriber and what it is owed.
+struct Session {
+    area: Arc<Area>,
+    speaker: Speaker,
+    handshake: Handshake,
+    events: Subscription,
+    /// Frames handed to the socket and not known to be written.
+    owed: u64,
+}
+
+const PATH: &str = "/ws/subscriber";
+/// Frames handed to the socket between two looks at what else is to do.
+const FRAMES_PER_TURN: usize = 256;
+/// Graphs larger than this are written off the threads that serve everybody.
+const LARGE: usize = 1000;
+const NO_FILTERS: &str = "Gremlin filters of subscriptions are not supported yet";
+
+pub(crate) fn route(subscriptions: Subscriptions, serving: &Arc<Serving>) -> Route {
+    let Subscriptions { live, roster } = subscriptions;
+    let area = Arc::new(Area { live, roster, encoded: EncodedBatches::default(), serving: serving.clone() });
+    let action = get(move |request: Request| async move { connect(area, request).await });
+    Route { path: PATH, guard: Guard::WebSocket, action }
+}
+
+async fn connect(area: Arc<Area>, request: Request) -> Response {
+    let caller = match Caller::of(request) {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal,
+    };
+    let serving = area.serving.clone();
+    let max = serving.settings.limits.ws_message;
+    let handshake = match &caller.handshake {
+        Ok(handshake) if handshake.filter.is_empty() => handshake.clone(),
+        _ => {
+            let deadline = serving.settings.ws.write_deadline;
+            return caller.accept(&serving, max, move |socket| close_at_once(socket, deadline));
+        }
+    };
+    let status = conn_status(&serving, &handshake, caller.addr);
+    match area.roster.claim(&handshake.host_id, &status).await {
+        Err(_) => respond::closing(StatusCode::CONFLICT),
+        Ok(seat) => caller.accept(&serving, max, move |socket| run(area, socket, handshake, seat)),
+    }
+}
+
+async fn run(area: Arc<Area>, socket: Socket, handshake: Handshake, seat: Seat) {
+    let serving = area.serving.clone();
+    let _connected = serving.telemetry.connected(PATH);
+    let speaker = Speaker::new(socket, serving.clone(), &handshake, serving.settings.limits.ws_message, seat);
+    let Ok(events) = area.live.subscribe(serving.settings.ws.queue_size).await else {
+        return speaker.part(Parting::Close(code::GOING_AWAY, "stopping".to_owned())).await;
+    };
+    let mut session = Session { area, speaker, handshake, events, owed: 0 };
+    let parting = session.talk().await;
+    session.speaker.part(parting).await;
+}
+
+impl Session {
+    async fn talk(&mut self) -> Parting {
+        loop {
+            let turn = tokio::select! {
+                biased;
+                message = self.speaker.next() => match message {
+                    Ok(message) => self.hear(message).await,
+                    Err(parting) => Err(parting),
+                },
+                batch = self.events.next() => match batch {
+                    Ok(batch) => self.tell(&batch).await,
+                    Err(Ended::Lost { messages }) => Err(self.lost(messages)),
+                    Err(Ended::Stopped) => Err(Parting::Close(code::GOING_AWAY, "stopping".to_owned())),
+                },
+            };
+            match turn {
+                Ok(()) => {}
+                Err(Parting::Stuck) => {
+                    let messages = self.owed + self.abandoned();
+                    return self.lost(messages);
+                }
+                Err(parting) => return parting,
+            }
+        }
+    }
+
+    /// Sends a batch of events.
+    async fn tell(&mut self, batch: &Arc<[GraphEvent]>) -> Result<(), Parting> {
+        if !self.handshake.wants(namespace::GRAPH) {
+            return Ok(());
+        }
+        let policy = self.handshake.update_policy;
+        let frames = self.area.encoded.frames(batch, self.speaker.protocol(), policy);
+        self.owed = frames.len() as u64;
+        for some in frames.chunks(FRAMES_PER_TURN) {
+            self.speaker.send(some.iter().cloned()).await?;
+            self.owed -= some.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Counts what is in the queue of a client that reads no more.
+    fn abandoned(&mut self) -> u64 {
+        let mut missed = 0;
+        while let Some(batch) = self.events.next().now_or_never() {
+            match batch {
+                Ok(batch) => missed += batch.len() as u64,
+                Err(Ended::Lost { messages }) => return missed + messages,
+                Err(Ended::Stopped) => break,
+            }
+        }
+        missed
+    }
+
+    fn lost(&self, messages: u64) -> Parting {
+        self.area.serving.telemetry.slow_subscriber(&self.handshake.host_id, messages);
+        Parting::Close(code::TRY_AGAIN_LATER, Ended::Lost { messages }.to_string())
+    }
+
+    /// Answers a message. Other namespaces and types are none of a subscriber's business and passed over, as
+    /// clients of the original expect.
+    async fn hear(&mut self, message: Envelope) -> Result<(), Parting> {
+        if message.namespace != namespace::GRAPH || message.kind != graph_type::SYNC_REQUEST {
+            return Ok(());
+        }
+        let reply = match GraphMessage::decode(&message, self.area.serving.clock.now()) {
+            Ok(GraphMessage::SyncRequest(request)) => {
+                let filter = request.filter.unwrap_or_default();
+                match request.at {
+                    _ if !filter.is_empty() => refused_sync(&message, Some(NO_FILTERS)),
+                    None => self.sync(message).await?,
+                    Some(at) => self.sync_at(When::At(at), message).await?,
+                }
+            }
+            Ok(_) => return Ok(()),
+            Err(fault) => self.refuse(&message, &fault),
+        };
+        let reply = frame(&reply, self.speaker.protocol());
+        self.owed = 1;
+        self.speaker.send([reply]).await?;
+        self.owed = 0;
+        Ok(())
+    }
+
+    /// The graph of now; events that wait are part of it, those after it follow.
+    async fn sync(&mut self, request: Envelope) -> Result<Envelope, Parting> {
+        let bound = self.area.serving.settings.ws.queue_size;
+        let subscribed = self.area.live.snapshot_and_subscribe(bound).await;
+        let (snapshot, events) =
+            subscribed.map_err(|_| Parting::Close(code::GOING_AWAY, "stopping".to_owned()))?;
+        self.events = events;
+        written(request, snapshot).await
+    }
+
+    async fn sync_at(&mut self, when: When, request: Envelope) -> Result<Envelope, Parting> {
+        match self.area.live.graph_at(when, &Filter::And(Vec::new())).await {
+            Ok(snapshot) => written(request, snapshot).await,
+            Err(ReadError::NoHistory) => Ok(refused_sync(&request, None)),
+            Err(fault) => Ok(refused_sync(&request, Some(&fault.to_string()))),
+        }
+    }
+
+    fn refuse(&self, request: &Envelope, fault: &MessageError) -> Envelope {
+        let reason = fault.to_string();
+        self.area.serving.telemetry.malformed_message(&self.handshake.host_id, &reason);
+        refused_sync(request, Some(&reason))
+    }
+}
+
+async fn written(request: Envelope, snapshot: Snapshot) -> Result<Envelope, Parting> {
+    if snapshot.node_count() + snapshot.edge_count() < LARGE {
+        return Ok(sync_reply(&request, snapshot));
+    }
+    tokio::task::spawn_blocking(move || sync_reply(&request, snapshot))
+        .await
+        .map_err(|fault| Parting::Lost(fault.to_string()))
+}

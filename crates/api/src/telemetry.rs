@@ -1,0 +1,115 @@
+//! What the server counts: refused and lost messages, requests, connections.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use skydive_proto::Losses;
+
+/// Counters of the server. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct ApiTelemetry {
+    slow_subscribers: Counter,
+    lost_messages: Counter,
+    oversized_messages: Counter,
+    malformed_messages: Counter,
+    oversized_bodies: Counter,
+    requests: Family<RequestLabels, Counter>,
+    connections: Family<EndpointLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    path: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndpointLabels {
+    endpoint: &'static str,
+}
+
+/// Counts a connection as long as it lives.
+pub(crate) struct Connected(Gauge);
+
+impl ApiTelemetry {
+    /// Makes the counters known to `registry`, which `/metrics` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "skydive_ws_slow_subscribers",
+            "Subscribers closed because they did not keep up",
+            self.slow_subscribers.clone(),
+        );
+        registry.register(
+            "skydive_ws_lost_messages",
+            "Messages that slow subscribers missed",
+            self.lost_messages.clone(),
+        );
+        registry.register(
+            "skydive_ws_oversized_messages",
+            "WebSocket messages refused for their size",
+            self.oversized_messages.clone(),
+        );
+        registry.register(
+            "skydive_ws_malformed_messages",
+            "WebSocket messages refused for their form",
+            self.malformed_messages.clone(),
+        );
+        registry.register(
+            "skydive_http_oversized_bodies",
+            "REST bodies refused for their size",
+            self.oversized_bodies.clone(),
+        );
+        registry.register("skydive_http_requests", "Requests answered", self.requests.clone());
+        registry.register("skydive_ws_connections", "Open WebSockets", self.connections.clone());
+    }
+
+    /// What was refused or lost so far, as statuses tell it.
+    pub fn losses(&self) -> Losses {
+        Losses {
+            slow_subscribers: self.slow_subscribers.get(),
+            messages: self.lost_messages.get(),
+            oversized_messages: self.oversized_messages.get(),
+            malformed_messages: self.malformed_messages.get(),
+            oversized_bodies: self.oversized_bodies.get(),
+        }
+    }
+
+    pub(crate) fn slow_subscriber(&self, host_id: &str, messages: u64) {
+        self.slow_subscribers.inc();
+        self.lost_messages.inc_by(messages);
+        tracing::warn!(host_id, messages, "slow subscriber closed");
+    }
+
+    pub(crate) fn oversized_message(&self, host_id: &str, size: usize, max: usize) {
+        self.oversized_messages.inc();
+        tracing::warn!(host_id, size, max, "oversized message refused");
+    }
+
+    pub(crate) fn malformed_message(&self, host_id: &str, reason: &str) {
+        self.malformed_messages.inc();
+        tracing::warn!(host_id, reason, "malformed message refused");
+    }
+
+    pub(crate) fn oversized_body(&self, max: usize) {
+        self.oversized_bodies.inc();
+        tracing::warn!(max, "oversized body refused");
+    }
+
+    pub(crate) fn request(&self, path: &'static str, status: u16) {
+        self.requests.get_or_create(&RequestLabels { path, status }).inc();
+    }
+
+    pub(crate) fn connected(&self, endpoint: &'static str) -> Connected {
+        let gauge = self.connections.get_or_create_owned(&EndpointLabels { endpoint });
+        gauge.inc();
+        Connected(gauge)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

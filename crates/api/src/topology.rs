@@ -1,0 +1,145 @@
+//! `/api/topology`: the graph, and queries.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use skydive_graph::{BoxFuture, ReadError, Snapshot};
+use skydive_proto::{
+    Answer, Explain, Output, header, media, pieces_of_answer, pieces_of_graph, query_of_body,
+};
+
+use crate::permission::Guard;
+use crate::respond;
+use crate::router::{Route, Serving};
+
+/// Answers queries and gives the graph.
+pub trait Topology: Send + Sync {
+    /// The answer to a query, with what it cost to find.
+    fn ask(&self, query: String) -> BoxFuture<'_, Result<(Answer, Explain), QueryFault>>;
+
+    /// The live graph.
+    fn graph(&self) -> BoxFuture<'_, Result<Snapshot, ReadError>>;
+}
+
+/// A query without answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryFault {
+    /// What is wrong, as clients of the original know it.
+    pub text: String,
+    /// Byte offset of the fault, when it is in the text of the query.
+    pub position: Option<usize>,
+}
+
+const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
+
+pub(crate) fn route(area: Arc<dyn Topology>, serving: &Arc<Serving>) -> Route {
+    let (whole, serving) = (area.clone(), serving.clone());
+    let action = get(move |headers: HeaderMap| async move { give_graph(&*whole, &headers).await })
+        .post(move |request: Request| async move { answer(&*area, &serving, request).await });
+    Route { path: "/api/topology", guard: Guard::Read("topology"), action }
+}
+
+async fn give_graph(area: &dyn Topology, headers: &HeaderMap) -> Response {
+    let snapshot = match area.graph().await {
+        Ok(snapshot) => snapshot,
+        Err(fault) => return respond::error(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()),
+    };
+    let as_dot = Output::of_accept(accept(headers)) == Output::Dot;
+    let sorted = tokio::task::spawn_blocking(move || {
+        if as_dot {
+            pieces_of_answer(Answer::of_snapshot(snapshot), Output::Dot).ok()
+        } else {
+            Some(pieces_of_graph(snapshot))
+        }
+    });
+    match sorted.await {
+        Ok(Some(pieces)) => respond::pieces(if as_dot { content_type(headers) } else { JSON }, pieces),
+        Ok(None) | Err(_) => {
+            respond::error(StatusCode::INTERNAL_SERVER_ERROR, "the graph could not be written")
+        }
+    }
+}
+
+async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let max = serving.settings.limits.rest_body;
+    let body = match respond::read_body(request, max, &serving.telemetry).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let query = match query_of_body(&body) {
+        Ok(Some(query)) => query,
+        Ok(None) => return StatusCode::NO_CONTENT.into_response(),
+        Err(fault) => return respond::error(StatusCode::BAD_REQUEST, fault.to_string()),
+    };
+    let (answer, explain) = match area.ask(query).await {
+        Ok(found) => found,
+        Err(fault) => return refuse(&fault),
+    };
+    match pieces_of_answer(answer, Output::of_accept(accept(&headers))) {
+        Err(fault) => {
+            respond::error(StatusCode::NOT_ACCEPTABLE, format!("Error while encoding response: {fault}"))
+        }
+        Ok(pieces) => {
+            let mut response = respond::pieces(content_type(&headers), pieces);
+            let wanted = headers.get(header::EXPLAIN).is_some_and(|value| value == "1");
+            if let (true, Ok(value)) = (wanted, HeaderValue::from_str(&explain.to_string())) {
+                response.headers_mut().insert(header::EXPLAIN, value);
+            }
+            response
+        }
+    }
+}
+
+fn refuse(fault: &QueryFault) -> Response {
+    let mut response = respond::error(StatusCode::BAD_REQUEST, &fault.text);
+    if let Some(position) = fault.position {
+        response.headers_mut().insert(header::ERROR_POSITION, HeaderValue::from(position));
+    }
+    response
+}
+
+fn accept(headers: &HeaderMap) -> &str {
+    headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The `Accept` value itself, as the original answers; JSON where it names no single type, or one that a browser
+/// would run.
+fn content_type(headers: &HeaderMap) -> HeaderValue {
+    let wanted = accept(headers);
+    let is_one = wanted.split_once('/').is_some_and(|(kind, subtype)| {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-+._".contains(&b);
+        !kind.is_empty() && !subtype.is_empty() && kind.bytes().all(is_plain) && subtype.bytes().all(is_plain)
+    });
+    let is_active = ["html", "xml", "svg", "script"].iter().any(|word| wanted.contains(word));
+    if !is_one || is_active {
+        return JSON;
+    }
+    HeaderValue::from_str(&format!("{wanted}; charset=UTF-8")).unwrap_or(JSON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_repeats_what_was_asked_for() {
+        for (accept, expected) in [
+            ("application/json", "application/json; charset=UTF-8"),
+            ("text/vnd.graphviz", "text/vnd.graphviz; charset=UTF-8"),
+            ("*/*", media::JSON),
+            ("", media::JSON),
+            ("application/json, text/plain, */*", media::JSON),
+            ("text/html", media::JSON),
+            ("image/svg+xml", media::JSON),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(content_type(&headers), expected, "{accept}");
+        }
+    }
+}
