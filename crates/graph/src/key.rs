@@ -91,6 +91,30 @@ names! {
     LINK_NETNS_ID = "LinkNetNsID";
     /// Name of that namespace.
     LINK_NETNS_NAME = "LinkNetNsName";
+    /// What only links of its kind tell (identifiers, ends and ports of tunnels, modes, …).
+    LINK_DETAILS = "LinkDetails";
+    /// What a Linux bridge says of this member.
+    BRIDGE_PORT = "BridgePort";
+    /// Description set by somebody.
+    ALIAS = "Alias";
+    /// Further names of an interface.
+    ALT_NAMES = "AltNames";
+    /// Hardware address burnt in, where another is in use.
+    PERM_MAC = "PermMAC";
+    /// `full` or `half`.
+    DUPLEX = "Duplex";
+    /// Name of the port on its switch.
+    PORT_NAME = "PortName";
+    /// Queueing discipline at the root.
+    QDISC = "Qdisc";
+    /// Queues for sending.
+    TX_QUEUES = "TxQueues";
+    /// Queues for receiving.
+    RX_QUEUES = "RxQueues";
+    /// How many want the interface promiscuous.
+    PROMISCUITY = "Promiscuity";
+    /// Routes of MPLS labels.
+    MPLS_ROUTES = "MPLSRoutes";
     /// Position on the bus.
     BUS_INFO = "BusInfo";
     /// Virtual functions of a physical one.

@@ -5,6 +5,8 @@
 
 mod hardware;
 mod namespaces;
+mod netlink;
+mod netns;
 mod probe;
 mod scope;
 
@@ -13,4 +15,4 @@ pub use probe::{BoxFuture, BuildError, Need, Probe, ProbeConfig, ProbeDef, Probe
 pub use scope::{Health, ProbeScope, Report, Stopped};
 
 /// Every topology probe, in the order in which they start.
-pub const PROBES: &[ProbeDef] = &[hardware::DEF];
+pub const PROBES: &[ProbeDef] = &[hardware::DEF, netlink::DEF, netns::DEF];

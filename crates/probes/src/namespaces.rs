@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use skydive_value::Id;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A namespace that has a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,18 +24,21 @@ pub type NsKey = (u64, u64);
 
 /// The table. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Namespaces(Arc<watch::Sender<Arc<BTreeMap<NsKey, NsNode>>>>);
+pub struct Namespaces {
+    table: Arc<watch::Sender<Arc<BTreeMap<NsKey, NsNode>>>>,
+    wanted: Arc<Notify>,
+}
 
 impl Default for Namespaces {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Arc::default())))
+        Self { table: Arc::new(watch::Sender::new(Arc::default())), wanted: Arc::default() }
     }
 }
 
 impl Namespaces {
     /// Puts a namespace in, or gives it another node or path.
     pub fn insert(&self, key: NsKey, ns: NsNode) {
-        self.0.send_if_modified(|table| {
+        self.table.send_if_modified(|table| {
             let changed = table.get(&key) != Some(&ns);
             if changed {
                 Arc::make_mut(table).insert(key, ns);
@@ -46,11 +49,21 @@ impl Namespaces {
 
     /// Takes a namespace out.
     pub fn remove(&self, key: NsKey) {
-        self.0.send_if_modified(|table| Arc::make_mut(table).remove(&key).is_some());
+        self.table.send_if_modified(|table| Arc::make_mut(table).remove(&key).is_some());
+    }
+
+    /// Tells those who find namespaces that there is one nobody has found: something leads into it.
+    pub fn look_again(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until somebody asks for another look.
+    pub async fn asked_to_look(&self) {
+        self.wanted.notified().await;
     }
 
     /// The table of now, and how to wait for the next.
     pub fn watch(&self) -> watch::Receiver<Arc<BTreeMap<NsKey, NsNode>>> {
-        self.0.subscribe()
+        self.table.subscribe()
     }
 }

@@ -10,6 +10,7 @@ mod host;
 mod limits;
 mod namespace;
 pub mod netlink;
+mod pci;
 mod reader;
 mod watch;
 
@@ -20,5 +21,6 @@ pub use namespace::{
     EnterError, Holder, Namespaces, NsId, NsRef, ProcessNamespaces, command, ended, process_namespaces,
     start_time,
 };
+pub use pci::{pci_relatives, pci_virtual_function};
 pub use reader::{Command, Facts, NsKey, OpenError, Parts, Reader, ReaderCounters, Refused, Report};
 pub use watch::{DirectoryEvent, DirectoryWatch};

@@ -29,7 +29,7 @@ use crate::netlink::{
 pub struct NsKey(pub u32);
 
 /// What to read of a namespace.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Parts(u8);
 
 impl Parts {
