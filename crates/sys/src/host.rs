@@ -101,8 +101,16 @@ fn cpu_list(text: &str) -> Vec<u32> {
     out
 }
 
+/// Splits at blanks outside of double quotes, as the kernel does; the quotes go.
 fn command_line(text: &str) -> Vec<(SmolStr, Option<SmolStr>)> {
-    text.split_ascii_whitespace()
+    let mut quoted = false;
+    let words = text.split(|c: char| {
+        quoted ^= c == '"';
+        c.is_ascii_whitespace() && !quoted
+    });
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| word.replace('"', ""))
         .map(|word| match word.split_once('=') {
             Some((key, value)) => (key.into(), Some(value.into())),
             None => (word.into(), None),
@@ -197,6 +205,10 @@ mod tests {
         assert_eq!(
             command_line("ro root=UUID=1 quiet\n"),
             [("ro".into(), None), ("root".into(), Some("UUID=1".into())), ("quiet".into(), None)]
+        );
+        assert_eq!(
+            command_line("a=\"b c\"  \"d=e f\" g"),
+            [("a".into(), Some("b c".into())), ("d".into(), Some("e f".into())), ("g".into(), None)]
         );
     }
 

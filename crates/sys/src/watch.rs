@@ -27,11 +27,20 @@ pub enum DirectoryEvent {
 #[derive(Debug)]
 pub struct DirectoryWatch {
     path: PathBuf,
+    /// What is to be told of the names inside.
+    inside: WatchFlags,
     fd: AsyncFd<OwnedFd>,
     /// Watch descriptor, and whether it is of the directory itself.
     watch: Option<(i32, bool)>,
     pending: Vec<DirectoryEvent>,
 }
+
+/// Names coming and going.
+const NAMES: WatchFlags =
+    WatchFlags::CREATE.union(WatchFlags::DELETE).union(WatchFlags::MOVED_TO).union(WatchFlags::MOVED_FROM);
+
+/// What is behind a name is another than before.
+const CONTENTS: WatchFlags = WatchFlags::CLOSE_WRITE.union(WatchFlags::ATTRIB);
 
 /// Room for about a hundred events; the rest waits in the kernel.
 const BUFFER: usize = 8192;
@@ -39,9 +48,18 @@ const BUFFER: usize = 8192;
 impl DirectoryWatch {
     /// Starts watching. What is in the directory already is not told: read it after this call.
     pub fn new(path: &Path) -> io::Result<Self> {
+        Self::with(path, NAMES)
+    }
+
+    /// As [`DirectoryWatch::new`]; a file also appears when a writer closes it and when its rights change.
+    pub fn of_contents(path: &Path) -> io::Result<Self> {
+        Self::with(path, NAMES | CONTENTS)
+    }
+
+    fn with(path: &Path, inside: WatchFlags) -> io::Result<Self> {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
         let fd = ffi::readable(fd)?;
-        let mut watch = Self { path: path.to_owned(), fd, watch: None, pending: Vec::new() };
+        let mut watch = Self { path: path.to_owned(), inside, fd, watch: None, pending: Vec::new() };
         watch.arm()?;
         Ok(watch)
     }
@@ -64,13 +82,10 @@ impl DirectoryWatch {
             let _ = inotify::remove_watch(self.fd.get_ref(), old);
         }
         const SELF_GONE: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
-        const INSIDE: WatchFlags = WatchFlags::CREATE
-            .union(WatchFlags::DELETE)
-            .union(WatchFlags::MOVED_TO)
-            .union(WatchFlags::MOVED_FROM);
         loop {
             for place in self.path.ancestors() {
-                match inotify::add_watch(self.fd.get_ref(), place, SELF_GONE | INSIDE | WatchFlags::ONLYDIR) {
+                let inside = if place == self.path { self.inside } else { NAMES };
+                match inotify::add_watch(self.fd.get_ref(), place, SELF_GONE | inside | WatchFlags::ONLYDIR) {
                     Ok(watch) => {
                         self.watch = Some((watch, place == self.path));
                         break;
@@ -118,7 +133,11 @@ impl DirectoryWatch {
             else {
                 continue;
             };
-            if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+            const THERE: ReadFlags = ReadFlags::CREATE
+                .union(ReadFlags::MOVED_TO)
+                .union(ReadFlags::CLOSE_WRITE)
+                .union(ReadFlags::ATTRIB);
+            if flags.intersects(THERE) {
                 events.push(DirectoryEvent::Appeared(name));
             } else if flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
                 events.push(DirectoryEvent::Vanished(name));
