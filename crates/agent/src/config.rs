@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skydive_api::ApiSettings;
+pub use skydive_probes::MetadataFile;
 use skydive_value::{Clock, Map, SmolStr};
 
 /// Resolved configuration of an agent.
@@ -29,19 +30,6 @@ pub struct AgentConfig {
     pub api: ApiSettings,
     /// The time.
     pub clock: Clock,
-}
-
-/// A value in a file that belongs on the host node, as `Config.<name>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetadataFile {
-    /// The file; it is watched.
-    pub path: PathBuf,
-    /// `json`, `toml`, `yaml`, `yml`, `ini` (read as TOML), `properties`, `props` or `prop`.
-    pub format: String,
-    /// Name of the metadata.
-    pub name: String,
-    /// Dotted path of the value in the file.
-    pub selector: String,
 }
 
 /// Which probes run beside those that always do.

@@ -137,6 +137,7 @@ impl Agent {
                 host_id: self.config.host_id.clone(),
                 metrics_update: self.config.metrics_update,
                 netns_run_path: self.config.netns_run_path.clone(),
+                metadata_files: self.config.metadata_files.clone(),
                 namespaces: Namespaces::default(),
             },
             reports,

@@ -143,6 +143,30 @@ names! {
     HOSTNAME = "Hostname";
     /// Why a probe cannot show all it should, per probe.
     DEGRADED = "Degraded";
+    /// Values picked from files, by the names the configuration gives them.
+    CONFIG = "Config";
+    /// The host's identifier in its cloud.
+    INSTANCE_ID = "InstanceID";
+    /// Processors taken out of general scheduling.
+    ISOLATED_CPU = "IsolatedCPU";
+    /// Processors.
+    CPU = "CPU";
+    /// Operating system.
+    OS = "OS";
+    /// Distribution.
+    PLATFORM = "Platform";
+    /// What the distribution descends from.
+    PLATFORM_FAMILY = "PlatformFamily";
+    /// Version of the distribution.
+    PLATFORM_VERSION = "PlatformVersion";
+    /// Release of the kernel.
+    KERNEL_VERSION = "KernelVersion";
+    /// Arguments of the kernel.
+    KERNEL_CMD_LINE = "KernelCmdLine";
+    /// What the host runs on, or runs.
+    VIRTUALIZATION_SYSTEM = "VirtualizationSystem";
+    /// Whether the host is a guest or a host.
+    VIRTUALIZATION_ROLE = "VirtualizationRole";
 }
 
 /// Types of nodes.

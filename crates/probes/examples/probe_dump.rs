@@ -32,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
         host_id: "dump".into(),
         metrics_update: Duration::from_secs(5),
         netns_run_path: args.next().unwrap_or_else(|| "/var/run/netns".into()).into(),
+        metadata_files: Vec::new(),
         namespaces: Namespaces::default(),
     };
     let host: Map = [(key::NAME, "dump"), (key::TYPE, key::node_type::HOST)].into_iter().collect();

@@ -4,6 +4,7 @@
 //! work here, and then sends mutations until it is told to stop. It reaches nothing but its [`ProbeScope`].
 
 mod hardware;
+mod metadata_config;
 mod namespaces;
 mod netlink;
 mod netns;
@@ -11,8 +12,10 @@ mod probe;
 mod scope;
 
 pub use namespaces::{Namespaces, NsKey, NsNode};
-pub use probe::{BoxFuture, BuildError, Need, Probe, ProbeConfig, ProbeDef, ProbeError, Unavailable};
+pub use probe::{
+    BoxFuture, BuildError, MetadataFile, Need, Probe, ProbeConfig, ProbeDef, ProbeError, Unavailable,
+};
 pub use scope::{Health, ProbeScope, Report, Stopped};
 
 /// Every topology probe, in the order in which they start.
-pub const PROBES: &[ProbeDef] = &[hardware::DEF, netlink::DEF, netns::DEF];
+pub const PROBES: &[ProbeDef] = &[hardware::DEF, metadata_config::DEF, netlink::DEF, netns::DEF];

@@ -48,8 +48,23 @@ pub struct ProbeConfig {
     pub metrics_update: Duration,
     /// Directory of named network namespaces.
     pub netns_run_path: PathBuf,
+    /// Files from which metadata of the host node is read.
+    pub metadata_files: Vec<MetadataFile>,
     /// The network namespaces known on this host, shared between the probes that find and those that look inside.
     pub namespaces: Namespaces,
+}
+
+/// A value in a file that belongs on the host node, as `Config.<name>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataFile {
+    /// The file; it is watched.
+    pub path: PathBuf,
+    /// `json`, `toml`, `yaml`, `yml`, `ini` (read as TOML), `properties`, `props` or `prop`.
+    pub format: String,
+    /// Name of the metadata; dots nest.
+    pub name: String,
+    /// Dotted path of the value in the file.
+    pub selector: String,
 }
 
 /// Watches one part of the system and keeps its part of the graph true.
