@@ -60,12 +60,14 @@ impl<T: Item> Chunks<T> {
         self.len
     }
 
+    #[inline]
     pub(crate) fn at(&self, i: usize) -> Option<&T> {
         let page = self.root.get(i / (PAGE * CHUNK))?;
         page.0[i / CHUNK % PAGE].at(i % CHUNK)
     }
 
     /// The place `i`, for writing. The array grows to hold it.
+    #[inline]
     pub(crate) fn at_mut(&mut self, i: usize) -> &mut T {
         self.len = self.len.max(i + 1);
         if self.root.len() <= i / (PAGE * CHUNK) {
@@ -99,6 +101,7 @@ impl<T: Item> Chunks<T> {
 }
 
 impl<T: Item> Chunk<T> {
+    #[inline]
     fn at(&self, i: usize) -> Option<&T> {
         match self {
             Self::Empty => None,
@@ -107,6 +110,7 @@ impl<T: Item> Chunk<T> {
         }
     }
 
+    #[inline]
     fn items(&self) -> Option<[&T; CHUNK]> {
         match self {
             Self::Empty => None,
@@ -121,6 +125,7 @@ impl<T: Item> Chunk<T> {
         }
     }
 
+    #[inline]
     fn at_mut(&mut self, i: usize) -> &mut T {
         self.make_writable(i);
         match self {
@@ -139,6 +144,7 @@ impl<T: Item> Chunk<T> {
     }
 
     /// Chooses the cheapest way to write place `i`: in place, by a patch, or in a copy.
+    #[inline]
     fn make_writable(&mut self, i: usize) {
         match self {
             Self::Empty => *self = Self::Plain(Arc::new(Items(std::array::from_fn(|_| T::default())))),
@@ -167,6 +173,7 @@ impl<T: Item> Chunk<T> {
 }
 
 impl<T: Item> Patched<T> {
+    #[inline]
     fn at(&self, i: usize) -> &T {
         self.patches.iter().find(|(place, _)| *place == i).map_or(&self.base.0[i], |(_, item)| item)
     }

@@ -134,6 +134,7 @@ pub(crate) fn relation_of(metadata: &Map) -> &str {
 }
 
 impl Fields for Node {
+    #[inline]
     fn field<'a>(&'a self, path: &'a Path, hint: &Hint) -> Option<FieldRef<'a>> {
         if !path.is_attribute() {
             return FieldRef::in_map(&self.metadata, path, hint);
@@ -152,6 +153,7 @@ impl Fields for Node {
 }
 
 impl Fields for Edge {
+    #[inline]
     fn field<'a>(&'a self, path: &'a Path, hint: &Hint) -> Option<FieldRef<'a>> {
         match path.first() {
             attribute::PARENT => Some(FieldRef::Id(&self.parent)),

@@ -102,7 +102,7 @@ impl Graph {
         match mutation {
             Mutation::AddNode(node) => self.add_node(node, events)?,
             Mutation::UpdateNode { id, change, stamp } => {
-                self.update_node(&id, change, stamp, now, events)?
+                self.update_node(&id, change, stamp, now, events)?;
             }
             Mutation::DeleteNode { id, cascade } => {
                 let place = self.place_of(&id).ok_or(MutationError::NoNode(id))?;
@@ -110,7 +110,7 @@ impl Graph {
             }
             Mutation::AddEdge(edge) => self.add_edge(edge, now, events)?,
             Mutation::UpdateEdge { id, change, stamp } => {
-                self.update_edge(&id, change, stamp, now, events)?
+                self.update_edge(&id, change, stamp, now, events)?;
             }
             Mutation::DeleteEdge { id } => {
                 let place = self.now.stored.edge_place(&id).ok_or(MutationError::NoEdge(id))?;

@@ -44,7 +44,10 @@ impl Postings {
             return;
         };
         let leaf = Arc::make_mut(leaf);
-        let Err(i) = leaf.binary_search(&entry) else { return };
+        let i = lower_bound(leaf, entry);
+        if leaf.get(i) == Some(&entry) {
+            return;
+        }
         if leaf.len() == leaf.capacity() {
             leaf.reserve_exact(LEAF_STEP);
         }
@@ -68,7 +71,10 @@ impl Postings {
         let shard = Arc::make_mut(&mut Arc::make_mut(&mut self.shards)[shard_of(hash)]);
         let at = shard.leaf_of(entry);
         let Some(leaf) = shard.leaves.get_mut(at) else { return };
-        let Ok(i) = leaf.binary_search(&entry) else { return };
+        let i = lower_bound(leaf, entry);
+        if leaf.get(i) != Some(&entry) {
+            return;
+        }
         let leaf = Arc::make_mut(leaf);
         leaf.remove(i);
         match leaf.first() {
@@ -81,11 +87,12 @@ impl Postings {
     }
 
     /// The places of a hash, ascending.
+    #[inline]
     pub(crate) fn places(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
         let shard = &self.shards[shard_of(hash)];
         let first = entry(hash, 0);
         let from = shard.leaf_of(first);
-        let start = shard.leaves.get(from).map_or(0, |leaf| leaf.partition_point(|e| *e < first));
+        let start = shard.leaves.get(from).map_or(0, |leaf| lower_bound(leaf, first));
         shard.leaves[from.min(shard.leaves.len())..]
             .iter()
             .flat_map(|leaf| leaf.iter())
@@ -116,9 +123,40 @@ impl Postings {
 
 impl Shard {
     /// The leaf an entry belongs into; the number of leaves only when there is none.
+    #[inline]
     fn leaf_of(&self, entry: u64) -> usize {
         self.firsts.partition_point(|first| *first <= entry).saturating_sub(1)
     }
+}
+
+/// The position of the first entry that is not less than `entry`. Hashes are spread evenly, so the place can be
+/// guessed from the ends of the leaf: mostly one line of memory is read where halving reads five. From the guess the
+/// search widens in doubling steps, so that uneven leaves cost no more than halving.
+#[inline]
+fn lower_bound(leaf: &[u64], entry: u64) -> usize {
+    let (Some(first), Some(last)) = (leaf.first(), leaf.last()) else { return 0 };
+    if entry <= *first {
+        return 0;
+    }
+    if entry > *last {
+        return leaf.len();
+    }
+    // In numbers of the hash alone: differences within one hash are too small to guess from.
+    let (at, span) = ((entry - first) >> 32, (last - first) >> 32);
+    let guess = (at * leaf.len() as u64).checked_div(span + 1).unwrap_or(0) as usize;
+    let guess = guess.min(leaf.len() - 1);
+    let mut step = 4;
+    let (mut low, mut high) = (guess, guess);
+    while low > 0 && leaf[low] >= entry {
+        low = low.saturating_sub(step);
+        step *= 2;
+    }
+    step = 4;
+    while high < leaf.len() && leaf[high] < entry {
+        high = (high + step).min(leaf.len());
+        step *= 2;
+    }
+    low + leaf[low..high].partition_point(|e| *e < entry)
 }
 
 const fn entry(hash: u32, place: u32) -> u64 {

@@ -131,6 +131,7 @@ impl<'a> EdgeView<'a> {
 }
 
 impl Fields for EdgeView<'_> {
+    #[inline]
     fn field<'a>(&'a self, path: &'a Path, hint: &Hint) -> Option<FieldRef<'a>> {
         match path.first() {
             attribute::PARENT => Some(FieldRef::Id(&self.parent.id)),

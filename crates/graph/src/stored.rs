@@ -55,14 +55,17 @@ impl Item for NodePlace {
 impl Item for EdgePlace {}
 
 impl Stored {
+    #[inline]
     pub(crate) fn node_at(&self, place: u32) -> Option<&Arc<Node>> {
         self.nodes.at(place as usize)?.as_ref()
     }
 
+    #[inline]
     pub(crate) fn edge_at(&self, place: u32) -> Option<&StoredEdge> {
         self.edges.at(place as usize)?.as_ref()
     }
 
+    #[inline]
     pub(crate) fn node_place(&self, id: &Id) -> Option<u32> {
         self.node_index.places(self.hash_id(id)).find(|p| self.node_at(*p).is_some_and(|n| n.id == *id))
     }
@@ -71,19 +74,23 @@ impl Stored {
         self.edge_index.places(self.hash_id(id)).find(|p| self.edge_at(*p).is_some_and(|e| e.id == *id))
     }
 
+    #[inline]
     pub(crate) fn outgoing(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
         self.outgoing.places(spread(node))
     }
 
+    #[inline]
     pub(crate) fn incoming(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
         self.incoming.places(spread(node))
     }
 
+    #[inline]
     pub(crate) fn hash_id(&self, id: &Id) -> u32 {
         (self.hasher.hash_one(id) >> 32) as u32
     }
 
     /// The hash under which an indexed key's text is found.
+    #[inline]
     pub(crate) fn hash_text(&self, key: usize, text: &str) -> u32 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_usize(key);

@@ -26,6 +26,7 @@ impl Map {
     }
 
     /// Number of fields.
+    #[inline]
     pub fn len(&self) -> usize {
         self.values.len()
     }
@@ -36,11 +37,13 @@ impl Map {
     }
 
     /// The keys, shared with every map that has the same.
+    #[inline]
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
     /// The value of a top-level field.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(self.shape.position(key)?)
     }
@@ -69,6 +72,7 @@ impl Map {
     }
 
     /// Sets a top-level field, unless it is equal already; says whether it changed.
+    #[inline]
     pub fn replace(&mut self, key: &SmolStr, value: &Value) -> bool {
         match self.shape.position(key) {
             Some(at) if self.values[at] == *value => false,

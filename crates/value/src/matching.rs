@@ -52,6 +52,7 @@ const ABSENT: usize = usize::MAX;
 
 impl<'a> FieldRef<'a> {
     /// Finds `path` in a map; `None` when it is missing or runs through a scalar.
+    #[inline]
     pub fn in_map(map: &'a Map, path: &'a Path, hint: &Hint) -> Option<Self> {
         let (first, rest) = path.segments().split_first()?;
         let known = hint.shape.borrow().as_ref().is_some_and(|shape| shape.is_same(map.shape()));
@@ -62,6 +63,7 @@ impl<'a> FieldRef<'a> {
         Self::descend(map.values.get(hint.position.get())?, rest)
     }
 
+    #[inline]
     fn descend(mut value: &'a Value, mut rest: &'a [SmolStr]) -> Option<Self> {
         while let Some((next, after)) = rest.split_first() {
             match value {
@@ -89,6 +91,7 @@ impl<'a> FieldRef<'a> {
 
     /// Whether `test` holds for the field or, in a list, for any element. A list met on the way is searched at any
     /// depth; a list at the end of the path only at its first level.
+    #[inline]
     fn any(self, test: &mut impl FnMut(Self) -> bool) -> bool {
         match self {
             Self::Value(Value::List(items)) => items.iter().any(|v| test(Self::Value(v))),
@@ -109,6 +112,7 @@ impl<'a> FieldRef<'a> {
     }
 
     /// Calls `f` with the text, when it is one.
+    #[inline]
     pub fn with_str<T>(self, f: impl FnOnce(&str) -> T) -> Option<T> {
         match self {
             Self::Str(text) => Some(f(text)),
@@ -118,10 +122,12 @@ impl<'a> FieldRef<'a> {
         }
     }
 
+    #[inline]
     fn is_text(self, f: impl FnOnce(&str) -> bool) -> bool {
         self.with_str(f).unwrap_or(false)
     }
 
+    #[inline]
     fn to_int(self) -> Option<i64> {
         match self {
             Self::Int(n) => Some(n),
@@ -143,6 +149,7 @@ impl<'f> Matcher<'f> {
 
     /// Reads the memory that the first predicate will look at in a map like the last one. A scan over memory that
     /// is not in the cache touches a few elements ahead; the answer means nothing.
+    #[inline]
     pub fn touch(&self, map: &Map) -> bool {
         self.hints.first().is_some_and(|hint| {
             map.values.get(hint.position.get()).is_some_and(|value| matches!(value, Value::Null))
@@ -150,6 +157,7 @@ impl<'f> Matcher<'f> {
     }
 
     /// Whether `subject` passes.
+    #[inline]
     pub fn matches(&self, subject: &impl Fields) -> bool {
         let mut hints = self.hints.iter();
         eval(self.filter, subject, &mut hints)
@@ -158,6 +166,7 @@ impl<'f> Matcher<'f> {
 
 impl Filter {
     /// Whether `subject` passes. For many subjects a [`Matcher`] is faster.
+    #[inline]
     pub fn matches(&self, subject: &impl Fields) -> bool {
         Matcher::new(self).matches(subject)
     }
@@ -171,6 +180,7 @@ fn count_fields(filter: &Filter) -> usize {
 }
 
 /// Hints stand in the order of the predicates, so a branch that is not taken must skip its own.
+#[inline]
 fn eval(filter: &Filter, subject: &impl Fields, hints: &mut std::slice::Iter<'_, Hint>) -> bool {
     match filter {
         Filter::And(of) => first_with(of, false, true, subject, hints),
@@ -205,6 +215,7 @@ fn first_with(
 
 impl Test {
     /// Whether the test holds for a field as found, `None` being missing.
+    #[inline]
     pub fn holds(&self, field: Option<FieldRef<'_>>) -> bool {
         let Some(field) = field else { return matches!(self, Self::Missing) };
         match self {

@@ -20,16 +20,19 @@ impl Path {
     }
 
     /// The names from the outside in; at least one.
+    #[inline]
     pub fn segments(&self) -> &[SmolStr] {
         &self.segments
     }
 
     /// The outermost name.
+    #[inline]
     pub fn first(&self) -> &str {
         self.segments.first().map_or("", SmolStr::as_str)
     }
 
     /// Whether it names an attribute of the element itself (`@ID`, `@Host`, …) and not of its metadata.
+    #[inline]
     pub fn is_attribute(&self) -> bool {
         self.is_attribute
     }

@@ -36,6 +36,7 @@ impl Value {
     }
 
     /// The text, when it is one.
+    #[inline]
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text) => Some(text),
@@ -44,6 +45,7 @@ impl Value {
     }
 
     /// The whole number, when it is one.
+    #[inline]
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(n) => Some(*n),
@@ -78,6 +80,7 @@ impl Value {
     /// The value as a whole number, the way numeric filters see it: floats are cut, truth is 1 or 0, `Null` is 0,
     /// text counts when it is a number (`0x`, `0o`, `0b` and a leading `0` give the base, a zero decimal part is
     /// dropped). `None` for lists, maps and any other text.
+    #[inline]
     pub fn to_int(&self) -> Option<i64> {
         match self {
             Self::Null => Some(0),

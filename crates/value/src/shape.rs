@@ -17,16 +17,19 @@ pub struct Shape(pub(crate) Arc<Vec<SmolStr>>);
 
 impl Shape {
     /// The keys, ascending.
+    #[inline]
     pub fn keys(&self) -> &[SmolStr] {
         &self.0
     }
 
     /// The position of `key`.
+    #[inline]
     pub fn position(&self, key: &str) -> Option<usize> {
         self.0.binary_search_by(|k| k.as_str().cmp(key)).ok()
     }
 
     /// Whether the two are one and the same, which is cheaper than to ask whether they are equal.
+    #[inline]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
