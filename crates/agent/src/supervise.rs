@@ -14,7 +14,7 @@ use crate::run::AgentError;
 use crate::status::ProbeStates;
 
 /// First and longest pause before a probe that ended is started again.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// The probes to run: those that always do, and those asked for.
 pub(crate) fn chosen(choice: &ProbeChoice) -> Result<Vec<&'static ProbeDef>, AgentError> {

@@ -6,9 +6,11 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use skydive_graph::{
     BoxFuture, Graph, GraphEvent, GraphRead, Mutation, MutationError, ReadError, Snapshot, When,
 };
@@ -32,30 +34,30 @@ pub type Derive = Box<dyn FnMut(&Graph, &[GraphEvent]) -> Vec<Mutation> + Send>;
 #[derive(Clone, Debug)]
 pub struct LiveGraph {
     requests: mpsc::Sender<Request>,
-    counters: Arc<LiveCounters>,
+    counters: LiveCounters,
 }
 
 /// What the owner counts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LiveCounters {
     /// Mutations that were applied, or had nothing to change.
-    pub mutations: AtomicU64,
+    pub mutations: Counter,
     /// Mutations that could not be applied (unknown element, missing end of an edge).
-    pub refused: AtomicU64,
+    pub refused: Counter,
     /// Events given out.
-    pub events: AtomicU64,
+    pub events: Counter,
     /// Messages that slow subscribers missed.
-    pub lost: AtomicU64,
+    pub lost: Counter,
     /// Nodes in the graph.
-    pub nodes: AtomicU64,
+    pub nodes: Gauge,
     /// Edges in the graph.
-    pub edges: AtomicU64,
+    pub edges: Gauge,
 }
 
 /// The owner's end; [`LiveOwner::run`] is its task.
 pub struct LiveOwner {
     requests: mpsc::Receiver<Request>,
-    counters: Arc<LiveCounters>,
+    counters: LiveCounters,
     clock: Clock,
     derive: Derive,
     subscribers: Vec<Weak<Queue>>,
@@ -111,7 +113,7 @@ impl LiveGraph {
     /// An empty live graph and its owner. `derive` may be `Box::new(|_, _| Vec::new())`.
     pub fn new(clock: Clock, derive: Derive) -> (Self, LiveOwner) {
         let (sender, requests) = mpsc::channel(REQUESTS);
-        let counters = Arc::<LiveCounters>::default();
+        let counters = LiveCounters::default();
         let owner =
             LiveOwner { requests, counters: counters.clone(), clock, derive, subscribers: Vec::new() };
         (Self { requests: sender, counters }, owner)
@@ -140,6 +142,17 @@ impl LiveGraph {
     /// Every event from now on.
     pub async fn subscribe(&self, bound: usize) -> Result<Subscription, Stopped> {
         Ok(self.snapshot_and_subscribe(bound).await?.1)
+    }
+
+    /// Shows the counters among a program's metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        let LiveCounters { mutations, refused, events, lost, nodes, edges } = self.counters.clone();
+        registry.register("skydive_graph_mutations", "Mutations handed to the graph", mutations);
+        registry.register("skydive_graph_refused_mutations", "Mutations that could not be applied", refused);
+        registry.register("skydive_graph_events", "Changes of the graph", events);
+        registry.register("skydive_graph_lost_messages", "Messages that slow subscribers missed", lost);
+        registry.register("skydive_graph_nodes", "Nodes in the graph", nodes);
+        registry.register("skydive_graph_edges", "Edges in the graph", edges);
     }
 
     /// What the owner has counted so far.
@@ -193,8 +206,8 @@ impl LiveOwner {
                 }
             }
             self.publish(&mut events);
-            self.counters.nodes.store(graph.node_count() as u64, Ordering::Relaxed);
-            self.counters.edges.store(graph.edge_count() as u64, Ordering::Relaxed);
+            self.counters.nodes.set(graph.node_count() as i64);
+            self.counters.edges.set(graph.edge_count() as i64);
         }
         for queue in self.subscribers.iter().filter_map(Weak::upgrade) {
             queue.end(Ended::Stopped);
@@ -226,12 +239,12 @@ impl LiveOwner {
         now: skydive_value::Timestamp,
         events: &mut Vec<GraphEvent>,
     ) {
-        self.counters.mutations.fetch_add(mutations.len() as u64, Ordering::Relaxed);
+        self.counters.mutations.inc_by(mutations.len() as u64);
         graph.apply_all(mutations, now, events, |error| self.refuse(&error));
     }
 
     fn refuse(&self, error: &MutationError) {
-        let so_far = self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        let so_far = self.counters.refused.inc();
         // A publisher that sends nonsense must not fill the log: powers of two say enough.
         if so_far.is_power_of_two() || so_far == 0 {
             tracing::warn!(%error, refused = so_far + 1, "mutation refused");
@@ -248,7 +261,7 @@ impl LiveOwner {
         if events.is_empty() {
             return;
         }
-        self.counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        self.counters.events.inc_by(events.len() as u64);
         if self.subscribers.is_empty() {
             events.clear();
             return;
@@ -260,7 +273,7 @@ impl LiveOwner {
             Some(queue) => match queue.push(&batch) {
                 Ok(()) => true,
                 Err(lost) => {
-                    counters.lost.fetch_add(lost, Ordering::Relaxed);
+                    counters.lost.inc_by(lost);
                     false
                 }
             },
@@ -368,7 +381,7 @@ mod tests {
         assert_eq!(live.snapshot().await.unwrap().node_count(), 100);
         let Err(Ended::Lost { messages }) = slow.next().await else { panic!("nothing lost") };
         assert!(messages > 10 && messages <= 100, "{messages}");
-        assert_eq!(live.counters().lost.load(Ordering::Relaxed), messages);
+        assert_eq!(live.counters().lost.get(), messages);
         let mut seen = 0;
         while seen < 100 {
             seen += quick.next().await.unwrap().len();
