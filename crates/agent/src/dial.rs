@@ -2,7 +2,7 @@
 
 use skydive_client::{ConnectError, Connection, ConnectionSettings, Endpoint};
 use skydive_graph::BoxFuture;
-use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, service};
+use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, role};
 use skydive_value::SmolStr;
 
 use crate::link::{Dial, DialError, Link, LinkClosed};
@@ -25,7 +25,7 @@ impl WebSocketDial {
     pub fn new(endpoint: Endpoint, host_id: SmolStr, settings: ConnectionSettings) -> Self {
         let handshake = Handshake {
             host_id,
-            client_type: service::AGENT.into(),
+            client_type: role::AGENT.into(),
             protocol: Protocol::Protobuf,
             namespaces: vec![namespace::ALL.into()],
             persistence: Persistence::DeleteOnDisconnect,

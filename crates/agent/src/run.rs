@@ -9,7 +9,7 @@ use skydive_api::{
 };
 use skydive_graph::{Mutation, Op, Source, key};
 use skydive_probes::{Health, Namespaces, ProbeConfig, Report};
-use skydive_proto::{ServiceIdentity, service};
+use skydive_proto::{Identity, role};
 use skydive_value::Id;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -96,10 +96,10 @@ impl Agent {
             subscriptions: Some(Subscriptions { live: self.live.clone(), roster }),
             metrics: Some(Arc::new(registry)),
             page: Some(Page::embedded()),
-            ..Areas::new(ServiceIdentity {
+            ..Areas::new(Identity {
                 host: config.host_id.to_string(),
                 version: config.version.to_string(),
-                service: service::AGENT.to_owned(),
+                service: role::AGENT.to_owned(),
             })
         };
         Server::new(areas, config.api, telemetry, Box::new(NoAuth), clock, stop)
@@ -107,7 +107,7 @@ impl Agent {
 
     /// Runs until `stop`; everything it started has ended when it returns.
     pub async fn run(self, stop: CancellationToken) {
-        let source = Source::of(service::AGENT, &self.config.host_id);
+        let source = Source::of(role::AGENT, &self.config.host_id);
         let (host_node, add_host) = host::add_host(&self.config, &source);
         let (reports, incoming) = mpsc::channel(REPORTS);
         let mut tasks = JoinSet::new();

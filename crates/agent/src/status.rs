@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use skydive_api::{ApiTelemetry, Roster, Status, StatusReport};
 use skydive_probes::Health;
-use skydive_proto::{AgentStatus, AnalyzerLink, ConnStatus, ProbeStatus, format_rfc3339, service};
+use skydive_proto::{AgentStatus, AnalyzerLink, ConnStatus, ProbeStatus, format_rfc3339, role};
 use tokio::sync::watch;
 
 use crate::master::{Connection, Connections};
@@ -67,7 +67,7 @@ fn link_status(address: &str, connection: &Connection, all: &Connections) -> Ana
     };
     AnalyzerLink {
         connection: ConnStatus {
-            service_type: service::ANALYZER.to_owned(),
+            service_type: role::ANALYZER.to_owned(),
             client_protocol: "protobuf".to_owned(),
             addr: host.trim_matches(['[', ']']).to_owned(),
             port: port.parse().unwrap_or(0),

@@ -11,7 +11,7 @@ use axum::routing::MethodRouter;
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use prometheus_client::registry::Registry;
-use skydive_proto::ServiceIdentity;
+use skydive_proto::Identity;
 use skydive_value::Clock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +26,7 @@ use crate::{
 /// What a server serves. Routes of absent areas do not exist.
 pub struct Areas {
     /// `/api`.
-    pub identity: ServiceIdentity,
+    pub identity: Identity,
     /// `/api/topology`.
     pub topology: Option<Arc<dyn Topology>>,
     /// `/api/status`.
@@ -43,7 +43,7 @@ pub struct Areas {
 
 /// What all routes need.
 pub(crate) struct Serving {
-    pub(crate) identity: ServiceIdentity,
+    pub(crate) identity: Identity,
     pub(crate) settings: ApiSettings,
     pub(crate) telemetry: ApiTelemetry,
     pub(crate) clock: Clock,
@@ -70,7 +70,7 @@ const OTHER: &str = "other";
 
 impl Areas {
     /// Only `/api`.
-    pub fn new(identity: ServiceIdentity) -> Self {
+    pub fn new(identity: Identity) -> Self {
         Self {
             identity,
             topology: None,

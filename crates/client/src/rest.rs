@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
-use skydive_proto::{Explain, ServiceIdentity, encode_query, header};
+use skydive_proto::{Explain, Identity, encode_query, header};
 use thiserror::Error;
 
 use crate::Endpoint;
@@ -134,7 +134,7 @@ impl Rest {
     }
 
     /// Who the server is.
-    pub async fn api(&self) -> Result<ServiceIdentity, RestError> {
+    pub async fn api(&self) -> Result<Identity, RestError> {
         self.resource("/api").await
     }
 

@@ -7,7 +7,7 @@ use skydive_api::{
     AgentEndpoint, ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, Queries,
     Roster, Server, Subscriptions,
 };
-use skydive_proto::{ServiceIdentity, service};
+use skydive_proto::{Identity, role};
 use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -60,10 +60,10 @@ impl Hub {
         let (agents, subscribers) = (Roster::new(), Roster::new());
         let link: SharedLink = Arc::new(Agents { live: live.clone(), clock: config.clock.clone() });
         let areas = Areas {
-            identity: ServiceIdentity {
+            identity: Identity {
                 host: config.host_id.to_string(),
                 version: config.version.to_string(),
-                service: service::ANALYZER.to_owned(),
+                service: role::ANALYZER.to_owned(),
             },
             topology: Some(Arc::new(Queries::new(
                 Arc::new(live.clone()),

@@ -49,8 +49,8 @@ macro_rules! object {
     (@read $name:ident, $what:literal, [$life:lifetime], [$($params:tt)*], $($field:ident : $type:ty = $text:literal,)+) => {
         impl<$life> serde::Deserialize<$life> for $name $($params)* {
             fn deserialize<D: serde::Deserializer<$life>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor;
-                impl<$life> serde::de::Visitor<$life> for ObjectVisitor {
+                struct MembersVisitor;
+                impl<$life> serde::de::Visitor<$life> for MembersVisitor {
                     type Value = $name $($params)*;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,7 +72,7 @@ macro_rules! object {
                         Ok(object)
                     }
                 }
-                deserializer.deserialize_map(ObjectVisitor)
+                deserializer.deserialize_map(MembersVisitor)
             }
         }
     };

@@ -30,7 +30,7 @@ pub use graph_message::{
 pub use handshake::{Handshake, HandshakeError, Persistence, Protocol, UpdatePolicy, header};
 pub use limits::Limits;
 pub use pieces::{PIECE_SIZE, Part, Pieces, list};
-pub use rest::{Explain, QueryBodyError, ServiceIdentity, encode_query, media, query_of_body, service};
+pub use rest::{Explain, Identity, QueryBodyError, encode_query, media, query_of_body, role};
 pub use rfc3339::{Rfc3339Error, format_rfc3339, parse_rfc3339};
 pub use status::{
     AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, Losses, Peers, ProbeStatus,

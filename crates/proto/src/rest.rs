@@ -21,7 +21,7 @@ pub mod media {
 }
 
 /// Service types that this program has itself.
-pub mod service {
+pub mod role {
     /// An agent.
     pub const AGENT: &str = "agent";
     /// An analyzer.
@@ -31,7 +31,7 @@ pub mod service {
 /// What `/api` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct ServiceIdentity {
+pub struct Identity {
     /// Host id.
     pub host: String,
     /// Version of the program.

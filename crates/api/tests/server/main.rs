@@ -16,7 +16,7 @@ use skydive_api::{
 };
 use skydive_client::{Connection, ConnectionSettings, Endpoint, Rest};
 use skydive_graph::{BoxFuture, Edge, Mutation, Node, Source};
-use skydive_proto::{AnalyzerStatus, Envelope, Handshake, Protocol, ServiceIdentity};
+use skydive_proto::{AnalyzerStatus, Envelope, Handshake, Identity, Protocol};
 use skydive_value::{Clock, Id, Map, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -100,11 +100,8 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
     let (agents, subscribers, telemetry) = (Roster::new(), Roster::new(), ApiTelemetry::default());
     let mut registry = Registry::default();
     telemetry.register(&mut registry);
-    let identity = ServiceIdentity {
-        host: "hub1".to_owned(),
-        version: "0.1.0".to_owned(),
-        service: "analyzer".to_owned(),
-    };
+    let identity =
+        Identity { host: "hub1".to_owned(), version: "0.1.0".to_owned(), service: "analyzer".to_owned() };
     let areas = Areas {
         topology: Some(Arc::new(Queries::new(Arc::new(live.clone()), &settings.limits, clock.clone()))),
         status: Some(Arc::new(Report(agents.clone(), subscribers.clone(), telemetry.clone()))),
