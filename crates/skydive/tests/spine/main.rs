@@ -1,0 +1,15 @@
+//! The binary from outside, on hosts of its own: processes in network namespaces, asked over their sockets.
+//!
+//! Every test makes the namespaces it needs and runs the real program in them. A namespace has its own loopback, so
+//! the default ports are always free and tests run side by side. `stage` has what all of them use.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
+
+mod allinone;
+mod cluster;
+mod identity;
+mod lifecycle;
+mod refusals;
+mod slow;
+mod stage;
+mod unprivileged;
