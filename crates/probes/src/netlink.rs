@@ -29,7 +29,7 @@ mod show;
 
 use std::time::Duration;
 
-use skydive_sys::{Privileges, Reader, Refused};
+use skydive_sys::{NsId, Privileges, Reader, Refused};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -74,13 +74,26 @@ async fn run(config: ProbeConfig, scope: ProbeScope) -> Result<(), ProbeError> {
         move |source| ProbeError::Source { what, source }
     };
     let may_enter = Privileges::read().map_err(fault("own capabilities"))?.sys_admin;
-    let own = skydive_sys::NsId::here().map_err(fault("own namespace"))?;
+    let own = NsId::here().map_err(fault("own namespace"))?;
     // A refusal shows later, as a namespace that cannot be opened.
     let _ = skydive_sys::raise_nofile();
     let entering = skydive_sys::Namespaces::start().map_err(fault("thread for namespaces"))?;
-    let (reports, mut inbox) = mpsc::channel(REPORTS);
+    let (reports, inbox) = mpsc::channel(REPORTS);
     let reader = Reader::start(entering, reports).map_err(fault("thread for netlink"))?;
 
+    watch(config, own, may_enter, &scope, &reader, inbox).await
+}
+
+/// Owns the end where the reports come out, so that it is gone before the thread is waited for, which may itself
+/// wait for room in it.
+async fn watch(
+    config: ProbeConfig,
+    own: NsId,
+    may_enter: bool,
+    scope: &ProbeScope,
+    reader: &Reader,
+    mut inbox: mpsc::Receiver<skydive_sys::Report>,
+) -> Result<(), ProbeError> {
     let mut known = config.namespaces.watch();
     let mut model = Model::new(config, own, may_enter, Instant::now());
     let table = known.borrow_and_update().clone();
@@ -93,7 +106,7 @@ async fn run(config: ProbeConfig, scope: ProbeScope) -> Result<(), ProbeError> {
             count = inbox.recv_many(&mut batch, REPORTS) => {
                 if count == 0 {
                     // What was shown cannot be kept true; the next run shows it anew.
-                    let _ = send(&scope, model.clear()).await;
+                    let _ = send(scope, model.clear()).await;
                     return Err(ProbeError::Other("the netlink thread has ended".into()));
                 }
                 let (now, at) = (Instant::now(), scope.now());
@@ -123,7 +136,7 @@ async fn run(config: ProbeConfig, scope: ProbeScope) -> Result<(), ProbeError> {
             }
         }
         let mutations = model.show(Instant::now(), scope.now());
-        if send(&scope, mutations).await.is_err() || tell_health(&mut model, &scope).await.is_err() {
+        if send(scope, mutations).await.is_err() || tell_health(&mut model, scope).await.is_err() {
             return Ok(());
         }
     }

@@ -148,7 +148,8 @@ pub struct ReaderCounters {
     pub datagrams: AtomicU64,
 }
 
-/// The running thread. It ends when this is dropped, and is waited for.
+/// The running thread. It ends when this is dropped, and is waited for: drop the receiver of its reports before, or
+/// it may wait for room there.
 #[derive(Debug)]
 pub struct Reader {
     commands: Option<mpsc::Sender<Command>>,
@@ -260,6 +261,8 @@ struct Work {
 
 struct Watched {
     events: OwnedFd,
+    /// Whether events were lost and the socket was not empty since.
+    draining: bool,
     route: RequestSocket,
     generic: RequestSocket,
     /// File of the namespace, to ask others for its id.
@@ -334,6 +337,7 @@ impl Work {
         let (id, sockets) = self.namespaces.enter(place, || -> io::Result<Watched> {
             Ok(Watched {
                 events: open_events()?,
+                draining: false,
                 route: open_requests(None)?,
                 generic: open_requests(GENERIC)?,
                 file: std::fs::File::open("/proc/thread-self/ns/net")?.into(),
@@ -381,29 +385,33 @@ impl Work {
     fn read_events(&mut self, key: NsKey) -> Result<(), Closed> {
         let mut events = Vec::new();
         for _ in 0..TURN {
-            let Some(watched) = self.watched.get(&key) else { return Ok(()) };
+            let Some(watched) = self.watched.get_mut(&key) else { return Ok(()) };
             match receive(watched.events.as_fd(), &mut self.events) {
+                // After a loss the kernel goes on dropping events, without another word, until the socket is empty:
+                // what is in it is thrown away, and only then is a new reading complete.
+                Ok(Received::Bytes(_)) if watched.draining => {}
                 Ok(Received::Bytes(len)) => {
                     self.counters.datagrams.fetch_add(1, Ordering::Relaxed);
                     let bytes = self.events.get(..len).unwrap_or_default();
+                    let mut overrun = false;
                     parse_messages(bytes, &self.scratch.tally, &mut |message| match message {
                         Message::Event(event) => events.push(event),
-                        Message::Overrun => self
-                            .counters
-                            .gaps
-                            .store(self.counters.gaps.load(Ordering::Relaxed) + 1, Ordering::Relaxed),
+                        Message::Overrun => overrun = true,
                         _ => {}
                     });
+                    watched.draining |= overrun;
                 }
-                Ok(Received::Nothing) => break,
-                Ok(Received::Overrun) | Err(_) => {
-                    // What was read before the gap is still true or will be corrected by the new reading.
+                Ok(Received::Nothing) => {
+                    if !std::mem::take(&mut watched.draining) {
+                        break;
+                    }
                     self.counters.gaps.fetch_add(1, Ordering::Relaxed);
                     if !events.is_empty() {
-                        self.report(Report::Events(key, std::mem::take(&mut events)))?;
+                        self.report(Report::Events(key, events))?;
                     }
                     return self.report(Report::Gap(key));
                 }
+                Ok(Received::Overrun) | Err(_) => watched.draining = true,
             }
         }
         if events.is_empty() { Ok(()) } else { self.report(Report::Events(key, events)) }

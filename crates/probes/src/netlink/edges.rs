@@ -60,42 +60,51 @@ impl Model {
 
     /// The interfaces one refers to, there or not, and the edges to those that are shown.
     fn wanted_edges(&self, at: IfRef) -> (BTreeSet<IfRef>, Vec<Shown>) {
-        let (mut points_at, mut wanted) = (BTreeSet::new(), Vec::new());
+        let mut wanted: Vec<Shown> = Vec::new();
+        let references = self.references(at);
+        for (parent, relation, kind) in &references {
+            let (Some(relation), Some(parent_node)) = (*relation, self.shown_node(*parent)) else { continue };
+            // The same pair and relation is one edge, however many reasons it has.
+            if !wanted.iter().any(|w| w.parent_node == parent_node && w.relation == relation) {
+                wanted.push(Shown { parent: *parent, parent_node, relation, kind: kind.clone() });
+            }
+        }
+        (references.into_iter().map(|(target, ..)| target).collect(), wanted)
+    }
+
+    /// The interfaces one refers to, the relation it answers for, if it does, and the type of that.
+    fn references(&self, at: IfRef) -> Vec<(IfRef, Option<&'static str>, Option<SmolStr>)> {
+        let mut all = Vec::new();
         let (Some(space), Some(interface)) = (self.spaces.get(&at.0), self.interface(at)) else {
-            return (points_at, wanted);
+            return all;
         };
         let facts = &interface.facts;
-        let mut want = |parent: IfRef, relation: &'static str, kind: Option<SmolStr>| {
-            points_at.insert(parent);
-            if let Some(node) = self.shown_node(parent) {
-                wanted.push(Shown { parent, parent_node: node, relation, kind });
-            }
-        };
         if let Some(master) = facts.master.map(|index| (at.0, index)) {
             let is_ovs = self.interface(master).is_some_and(|m| m.facts.name == OVS_SYSTEM);
             if !is_ovs {
-                want(master, relation::LAYER2, None);
+                all.push((master, Some(relation::LAYER2), None));
             }
         }
-        let below = facts.link.and_then(|index| match facts.link_netnsid {
+        let other = facts.link.and_then(|index| match facts.link_netnsid {
             None => Some((at.0, index)),
             Some(id) => space.peers.get(&id).map(|peer| (*peer, index)),
         });
-        if let (Some(below), Some(kind)) = (below, facts.kind.as_deref()) {
-            let is_pair = matches!(kind, "veth" | "netkit" | "vxcan");
-            if ON_TOP.contains(&kind) || (is_pair && self.is_child(at, below)) {
-                want(below, relation::LAYER2, Some(kind.into()));
+        if let (Some(other), Some(kind)) = (other, facts.kind.as_deref()) {
+            if ON_TOP.contains(&kind) {
+                all.push((other, Some(relation::LAYER2), Some(kind.into())));
+            } else if matches!(kind, "veth" | "netkit" | "vxcan") {
+                // One end shows the edge; what becomes of it concerns both.
+                let relation = self.is_child(at, other).then_some(relation::LAYER2);
+                all.push((other, relation, Some(kind.into())));
             }
         }
         if let Some((physical, _)) = interface.virtual_function()
             && let Some(physical) = self.by_bus.get(&physical)
             && self.interface(*physical).is_some_and(|p| p.facts.kind.is_none())
         {
-            want(*physical, relation::VF, None);
+            all.push((*physical, Some(relation::VF), None));
         }
-        // The same pair and relation is one edge, however many reasons it has.
-        wanted.dedup_by(|a, b| a.parent_node == b.parent_node && a.relation == b.relation);
-        (points_at, wanted)
+        all
     }
 
     /// Which end of a pair is the child: the one with the lower number, the namespace deciding between equals.

@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    fn ask_link(&mut self, at: IfRef) {
+    pub(super) fn ask_link(&mut self, at: IfRef) {
         let Some(interface) = self.interface_mut(at) else { return };
         if interface.reading == Reading::None {
             interface.reading = Reading::Asked;
@@ -192,6 +192,14 @@ impl Model {
                     self.touch(other, Dirty(Dirty::LINK.0 | Dirty::EDGES.0));
                 }
             }
+        }
+    }
+
+    /// An interface went to another namespace. Those that refer to it have another namespace behind them now, of
+    /// which nobody tells.
+    pub(super) fn moved(&mut self, at: IfRef) {
+        for pointer in self.pointers.get(&at).cloned().unwrap_or_default() {
+            self.ask_link(pointer);
         }
     }
 

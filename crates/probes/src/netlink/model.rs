@@ -331,7 +331,11 @@ impl Model {
     fn event(&mut self, key: NsKey, event: Event, now: Instant) {
         match event {
             Event::Link(link) => self.link(key, *link, now),
+            Event::BridgePort(index) => self.ask_link((key, index)),
             Event::LinkGone(gone) => {
+                if gone.moved {
+                    self.moved((key, gone.index));
+                }
                 self.remove_link((key, gone.index));
                 self.read_later(key, Parts::ROUTES, now);
             }

@@ -302,6 +302,15 @@ pub(super) fn parse(body: &[u8], tally: &Tally) -> Option<LinkFacts> {
     Some(facts)
 }
 
+/// The member of a bridge that the bridge's own message is about.
+pub(super) fn bridge_port(body: &[u8]) -> Option<u32> {
+    let header: [u8; HEADER] = fixed(body)?;
+    if header[0] != libc::AF_BRIDGE as u8 {
+        return None;
+    }
+    Some(u32::from_ne_bytes(fixed(&header[4..])?))
+}
+
 /// Reads an interface that left; `None` for a port that left its bridge.
 pub(super) fn parse_gone(body: &[u8], tally: &Tally) -> Option<LinkGone> {
     let header: [u8; HEADER] = fixed(body)?;
@@ -398,6 +407,8 @@ mod tests {
     fn a_bridge_port_message_is_no_link() {
         let mut body = [0; 16];
         body[0] = libc::AF_BRIDGE as u8;
+        body[4] = 9;
+        assert_eq!(bridge_port(&body), Some(9));
         assert_eq!(parse(&body, &Tally::default()), None);
         assert_eq!(parse_gone(&body, &Tally::default()), None);
     }

@@ -12,6 +12,8 @@ use super::stats::{self, LinkStats};
 pub enum Event {
     /// An interface is there, or changed.
     Link(Box<LinkFacts>),
+    /// A bridge says something new of this member; what, the interface itself tells when it is read.
+    BridgePort(u32),
     /// An interface left.
     LinkGone(LinkGone),
     /// An address is there.
@@ -115,7 +117,10 @@ pub(super) fn read<'a>(header: Header, body: &'a [u8], tally: &Tally) -> Option<
             return Some(Message::Done(fixed(body).map_or(0, i32::from_ne_bytes).saturating_neg()));
         }
         NLMSG_OVERRUN => return Some(Message::Overrun),
-        libc::RTM_NEWLINK => link::parse(body, tally).map(|l| Event::Link(Box::new(l))),
+        libc::RTM_NEWLINK => match link::bridge_port(body) {
+            Some(index) => Some(Event::BridgePort(index)),
+            None => link::parse(body, tally).map(|l| Event::Link(Box::new(l))),
+        },
         libc::RTM_DELLINK => link::parse_gone(body, tally).map(Event::LinkGone),
         libc::RTM_NEWADDR => addr::parse(body, tally).map(Event::Addr),
         libc::RTM_DELADDR => addr::parse(body, tally).map(Event::AddrGone),
