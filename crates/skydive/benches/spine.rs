@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use skydive_testnet::{Netns, eventually};
-use stage::{AGENT, ANALYZER, Desk, Host, Service};
+use stage::{AGENT, ANALYZER, Desk, Host, Sees, Service};
 
 #[allow(dead_code, reason = "the tests need more of it")]
 #[path = "../tests/spine/stage.rs"]
@@ -47,7 +47,7 @@ fn start() {
             host.enter(|| {
                 let desk = Desk::new(ANALYZER);
                 let before = Instant::now();
-                let _service = host.start(&["allinone"], &[]);
+                let _service = program(&host, "allinone", &[]);
                 eventually("an answer", PATIENCE, || desk.is_up().then_some(())).unwrap();
                 before.elapsed().as_secs_f64() * 1000.0
             })
@@ -68,7 +68,7 @@ enum Effect {
 fn latency() {
     const LINKS: usize = 250;
     let host = Host::new("late");
-    let _service = host.start(&["allinone"], &[]);
+    let _service = program(&host, "allinone", &[]);
     let mut took = Vec::new();
     host.ask(ANALYZER, |desk| {
         eventually("the agent", PATIENCE, || desk.graph()?.named("lo").map(drop)).unwrap();
@@ -122,10 +122,10 @@ fn rest() {
         });
         netns.batch(&format!("link set lo up\n{}", made.concat())).unwrap();
     }
-    let _analyzer = host.start(&["analyzer"], &[]);
+    let _analyzer = program(&host, "analyzer", &[]);
     let environment =
         [("SKYDIVE_ANALYZERS", ANALYZER), ("SKYDIVE_AGENT_TOPOLOGY_NETLINK_METRICS_UPDATE", "5"), ALL_NAMES];
-    let agent = host.start(&["agent"], &environment);
+    let agent = program(&host, "agent", &environment);
     // One ping a second in every tenth namespace: loopback counters move.
     let _traffic: Vec<_> = namespaces
         .iter()
@@ -171,10 +171,10 @@ fn namespaces() {
     }
     let samples: Vec<f64> = (0..3)
         .map(|_| {
-            let _analyzer = host.start(&["analyzer"], &[]);
+            let _analyzer = program(&host, "analyzer", &[]);
             host.ask(ANALYZER, |desk| {
                 let before = Instant::now();
-                let _agent = host.start(&["agent"], &[("SKYDIVE_ANALYZERS", ANALYZER), ALL_NAMES]);
+                let _agent = program(&host, "agent", &[("SKYDIVE_ANALYZERS", ANALYZER), ALL_NAMES]);
                 // Both ends of the pairs, with the stable ids that come with the ownership.
                 let of = "G.V().Has('Name', Within('v0', 'v1'), 'Type', 'veth').HasKey('TID').Count()";
                 let shown = || (desk.query(of).message() == (2 * NAMESPACES).to_string()).then_some(());
@@ -190,7 +190,7 @@ fn namespaces() {
         5.0,
     );
     // What they cost in memory is told, not judged.
-    let agent = host.start(&["agent"], &[ALL_NAMES]);
+    let agent = program(&host, "agent", &[ALL_NAMES]);
     host.ask(AGENT, |desk| {
         let of = "G.V().Has('Type', 'veth').Count()";
         let shown = || (desk.query(of).message().parse::<usize>().ok()? >= 2 * NAMESPACES).then_some(());
@@ -224,6 +224,12 @@ impl Drop for Batch {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
+}
+
+/// The program as it runs on a host without tests: it sees every process.
+fn program(host: &Host, role: &str, environment: &[(&str, &str)]) -> Service {
+    let binary = stage::binary();
+    host.start_line(&[binary.to_str().unwrap(), role], environment, Sees::All)
 }
 
 /// Processor time used so far, of all threads.

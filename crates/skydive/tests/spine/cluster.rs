@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use skydive_testnet::{bridge, eventually, require_root, veth_pair};
 
 use crate::stage::{AGENT, Graph, Host, Service, text};
@@ -12,21 +13,21 @@ const PONG: u64 = 2;
 /// After this an end that hears nothing has noticed; the rest is for a busy machine.
 const NOTICED: Duration = Duration::from_secs(PING + PONG + 3);
 /// A dial that was going nowhere ends (5 s), the pause before the next one (1 s), the dial; and for a busy machine.
-const RECONNECTED: Duration = Duration::from_secs(PING + PONG + 5 + 1 + 4);
+pub(crate) const RECONNECTED: Duration = Duration::from_secs(PING + PONG + 5 + 1 + 4);
 
 const HUB: &str = "10.77.0.1:8082";
-const NAMES: [&str; 3] = ["a1", "a2", "a3"];
+pub(crate) const NAMES: [&str; 3] = ["a1", "a2", "a3"];
 
 /// The hosts, joined by a bridge on the analyzer's.
-struct Site {
+pub(crate) struct Site {
     hub: Host,
-    hosts: Vec<Host>,
+    pub(crate) hosts: Vec<Host>,
     analyzer: Option<Service>,
     agents: Vec<Option<Service>>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let hub = Host::new("hub");
         let hosts: Vec<Host> = NAMES.iter().map(|name| Host::new(name)).collect();
         for (host, name) in hosts.iter().zip(NAMES) {
@@ -40,11 +41,12 @@ impl Site {
         }
         let mut site = Self { hub, hosts, analyzer: None, agents: Vec::new() };
         site.start_analyzer();
-        site.agents = (0..NAMES.len()).map(|n| Some(site.start_agent(n))).collect();
+        site.agents.resize_with(NAMES.len(), || None);
+        (0..NAMES.len()).for_each(|n| site.start_agent(n));
         site
     }
 
-    fn start_analyzer(&mut self) {
+    pub(crate) fn start_analyzer(&mut self) {
         let (ping, pong) = (PING.to_string(), PONG.to_string());
         let environment = [
             ("SKYDIVE_HOST_ID", "hub"),
@@ -55,7 +57,7 @@ impl Site {
         self.analyzer = Some(self.hub.start(&["analyzer"], &environment));
     }
 
-    fn start_agent(&self, n: usize) -> Service {
+    pub(crate) fn start_agent(&mut self, n: usize) {
         let (ping, pong) = (PING.to_string(), PONG.to_string());
         let environment = [
             ("SKYDIVE_HOST_ID", NAMES[n]),
@@ -63,10 +65,22 @@ impl Site {
             ("SKYDIVE_HTTP_WS_PING_DELAY", ping.as_str()),
             ("SKYDIVE_HTTP_WS_PONG_TIMEOUT", pong.as_str()),
         ];
-        self.hosts[n].start(&["agent"], &environment)
+        self.agents[n] = Some(self.hosts[n].start(&["agent"], &environment));
     }
 
-    fn cable(&self, n: usize, state: &str) {
+    pub(crate) fn kill_analyzer(&mut self) {
+        self.analyzer.take().unwrap().kill();
+    }
+
+    pub(crate) fn kill_agent(&mut self, n: usize) {
+        self.agents[n].take().unwrap().kill();
+    }
+
+    pub(crate) fn agent(&self, n: usize) -> &Service {
+        self.agents[n].as_ref().unwrap()
+    }
+
+    pub(crate) fn cable(&self, n: usize, state: &str) {
         self.hub.ip(&format!("link set to-{} {state}", NAMES[n]));
     }
 
@@ -80,9 +94,19 @@ impl Site {
         self.hosts[n].enter(|| crate::stage::Desk::new(AGENT).graph())
     }
 
+    /// The interfaces that the kernel itself tells of.
+    fn kernel_interfaces(&self, n: usize) -> Vec<String> {
+        let links: Vec<Json> =
+            serde_json::from_str(&self.hosts[n].netns.ip(&["-j", "link", "show"]).unwrap()).unwrap();
+        let mut names: Vec<String> = links.iter().map(|link| text(link, "/ifname").to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Waits until what the analyzer has of every agent is what the agent has: the same elements, with the same
-    /// fields down to the revision. And nothing is there that no agent has.
-    fn agree(&self, when: &str, deadline: Duration) {
+    /// fields down to the revision. And nothing is there that no agent has, and the host's interfaces are those that
+    /// the kernel tells of.
+    pub(crate) fn agree(&self, when: &str, deadline: Duration) {
         let mut differences = vec!["no answer".to_owned()];
         let agreed = eventually("the graphs to agree", deadline, || {
             let merged = self.merged()?;
@@ -93,8 +117,9 @@ impl Site {
                 let own = self.own(n)?;
                 let told = own.differences(&merged.part(&origin));
                 differences.extend(told.into_iter().map(|line| format!("{name}: {line}")));
-                if own.named("eth0").is_none() || own.named("lo").is_none() {
-                    differences.push(format!("{name}: interfaces of the host are not there yet"));
+                let (shown, there) = (own.interfaces_of_host(), self.kernel_interfaces(n));
+                if shown != there {
+                    differences.push(format!("{name}: shows {shown:?}, has {there:?}"));
                 }
                 rest.nodes.retain(|_, node| text(node, "/Origin") != origin);
                 rest.edges.retain(|_, edge| text(edge, "/Origin") != origin);
@@ -106,7 +131,7 @@ impl Site {
     }
 
     /// Waits until the analyzer has nothing of an agent.
-    fn forgotten(&self, n: usize, when: &str) {
+    pub(crate) fn forgotten(&self, n: usize, when: &str) {
         let origin = format!("agent.{}", NAMES[n]);
         let gone = eventually("nothing to be left", NOTICED, || {
             self.merged()?.part(&origin).is_empty().then_some(())
@@ -149,30 +174,30 @@ fn graphs_agree_after_every_cut_and_kill() {
     site.agree("after a long cut", RECONNECTED);
 
     // An agent that is killed is forgotten, also when it says no goodbye.
-    site.agents[2].take().unwrap().kill();
+    site.kill_agent(2);
     site.forgotten(2, "killed");
     site.hosts[2].ip("link del renamed");
-    site.agents[2] = Some(site.start_agent(2));
+    site.start_agent(2);
     site.agree("after the restart of an agent", RECONNECTED);
 
     // One that is killed and comes back before the analyzer can know of its end.
     site.cable(0, "down");
-    site.agents[0].take().unwrap().kill();
-    site.agents[0] = Some(site.start_agent(0));
+    site.kill_agent(0);
+    site.start_agent(0);
     site.cable(0, "up");
     site.agree("after a kill behind a cut", RECONNECTED);
 
-    site.analyzer.take().unwrap().kill();
+    site.kill_analyzer();
     site.hosts[1].ip("link del during");
     site.start_analyzer();
     site.agree("after the restart of the analyzer", RECONNECTED);
 
     // Everything at once.
     site.cable(1, "down");
-    site.analyzer.take().unwrap().kill();
-    site.agents[2].take().unwrap().kill();
+    site.kill_analyzer();
+    site.kill_agent(2);
     site.start_analyzer();
-    site.agents[2] = Some(site.start_agent(2));
+    site.start_agent(2);
     site.cable(1, "up");
     site.agree("after all of it", RECONNECTED);
 }

@@ -7,6 +7,7 @@
 
 mod allinone;
 mod cluster;
+mod crash_loops;
 mod identity;
 mod lifecycle;
 mod refusals;

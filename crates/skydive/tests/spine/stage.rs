@@ -36,11 +36,25 @@ pub(crate) struct Host {
     started: AtomicU32,
 }
 
+/// What a program on a host sees of the processes of the machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// Its own: namespaces that other tests make and change do not show.
+    Itself,
+    /// All, as on a host without tests.
+    #[allow(dead_code, reason = "what the bench wants")]
+    All,
+}
+
 /// The program, running on a host. Killed when dropped; what it logged is shown when the test has failed.
 pub(crate) struct Service {
     running: Option<Running>,
+    sees: Sees,
     log: PathBuf,
 }
+
+/// Gives a program process ids of its own; ends with it, and with its exit status.
+const ALONE: [&str; 6] = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"];
 
 /// A client that stands on a host and asks one server.
 pub(crate) struct Desk {
@@ -101,17 +115,22 @@ impl Host {
         command
     }
 
-    /// Starts the program.
+    /// Starts the program; it sees no processes but itself.
     pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Service {
-        self.start_command(self.command(arguments, environment))
+        let binary = binary();
+        let line = [&[binary.to_str().unwrap()], arguments].concat();
+        self.start_line(&line, environment, Sees::Itself)
     }
 
-    pub(crate) fn start_command(&self, mut command: Command) -> Service {
+    /// Starts any command line.
+    pub(crate) fn start_line(&self, line: &[&str], environment: &[(&str, &str)], sees: Sees) -> Service {
+        let alone = if sees == Sees::Itself { &ALONE[..] } else { &[] };
+        let mut command = self.command_of(&[alone, line].concat(), environment);
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.scratch.path().join(format!("log{number}"));
         let output = File::create(&log).unwrap();
         let running = Running::start(command.stdout(output.try_clone().unwrap()).stderr(output)).unwrap();
-        Service { running: Some(running), log }
+        Service { running: Some(running), sees, log }
     }
 
     /// Runs the program to its end.
@@ -143,17 +162,27 @@ impl Host {
 }
 
 impl Service {
+    /// The process id of the program itself.
     pub(crate) fn pid(&self) -> u32 {
-        self.running.as_ref().unwrap().pid()
+        let first = self.running.as_ref().unwrap().pid();
+        match self.sees {
+            Sees::All => first,
+            Sees::Itself => {
+                let children = format!("/proc/{first}/task/{first}/children");
+                let child = || std::fs::read_to_string(&children).ok()?.trim().parse().ok();
+                eventually("the program to be started", SOON, child).unwrap()
+            }
+        }
     }
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// `SIGKILL`: no goodbye.
+    /// `SIGKILL`: no goodbye. What the program held is free when this returns.
     pub(crate) fn kill(mut self) {
-        self.running.take().unwrap().kill();
+        self.signal(Signal::KILL);
+        self.ended(SOON);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -314,6 +343,20 @@ impl Graph {
     /// The id of the node with this name.
     pub(crate) fn named(&self, name: &str) -> Option<&str> {
         self.nodes.iter().find(|(_, node)| text(node, "/Metadata/Name") == name).map(|(id, _)| id.as_str())
+    }
+
+    /// The names of the interfaces that the host node owns, sorted.
+    pub(crate) fn interfaces_of_host(&self) -> Vec<String> {
+        let is_host =
+            |id: &str| self.nodes.get(id).is_some_and(|node| text(node, "/Metadata/Type") == "host");
+        let owned = self.edges.values().filter(|edge| {
+            text(edge, "/Metadata/RelationType") == "ownership" && is_host(text(edge, "/Parent"))
+        });
+        let children = owned.filter_map(|edge| self.nodes.get(text(edge, "/Child")));
+        let interfaces = children.filter(|node| node.pointer("/Metadata/IfIndex").is_some());
+        let mut names: Vec<String> = interfaces.map(|node| text(node, "/Metadata/Name").to_owned()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// What is different in `other`, a line each.

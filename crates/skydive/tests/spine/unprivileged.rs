@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use serde_json::Value as Json;
 use skydive_testnet::{eventually, require_root};
 
-use crate::stage::{AGENT, ANALYZER, Host, SOON, binary, text};
+use crate::stage::{AGENT, ANALYZER, Host, SOON, Sees, binary, text};
 
 /// `nobody`.
 const USER: u32 = 65534;
@@ -39,12 +39,11 @@ fn a_plain_user_sees_the_host_and_what_is_missing() {
         program.to_str().unwrap(),
         "allinone",
     ];
-    let mut command =
-        host.command_of(&line, &[("SKYDIVE_HOST_ID", "h1"), ("XDG_STATE_HOME", state.to_str().unwrap())]);
-    command.env_remove("SKYDIVE_DATA_DIR");
-    let service = host.start_command(command);
+    let environment = [("SKYDIVE_HOST_ID", "h1"), ("SKYDIVE_DATA_DIR", state.to_str().unwrap())];
+    let service = host.start_line(&line, &environment, Sees::Itself);
     host.ask(ANALYZER, |desk| {
-        assert_eq!(fs::metadata(format!("/proc/{}", service.pid())).unwrap().uid(), USER);
+        let user = || (fs::metadata(format!("/proc/{}", service.pid())).ok()?.uid() == USER).then_some(());
+        eventually("the program to run as somebody else", SOON, user).unwrap();
         let shown = eventually("the host and its interfaces", SOON, || {
             let graph = desk.graph()?;
             (graph.named("v0").is_some() && graph.named("v1").is_some()).then_some(graph)
