@@ -59,7 +59,10 @@ impl Site {
 
     pub(crate) fn start_agent(&mut self, n: usize) {
         let (ping, pong) = (PING.to_string(), PONG.to_string());
+        // The second one's queue overflows at every burst: it has to start over, and must be right all the same.
+        let queue = if n == 1 { "3" } else { "10000" };
         let environment = [
+            ("SKYDIVE_HTTP_WS_QUEUE_SIZE", queue),
             ("SKYDIVE_HOST_ID", NAMES[n]),
             ("SKYDIVE_ANALYZERS", HUB),
             ("SKYDIVE_HTTP_WS_PING_DELAY", ping.as_str()),
