@@ -1,5 +1,6 @@
 //! An agent from start to stop.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -35,6 +36,9 @@ pub enum AgentError {
     /// The address cannot be listened on.
     #[error("`agent.listen`: {0}")]
     Listen(#[from] BindError),
+    /// A part of the agent ended by itself.
+    #[error("defect: {0}")]
+    Defect(String),
 }
 
 /// An agent that listens and does not run yet.
@@ -57,6 +61,8 @@ impl Agent {
         dials: Vec<Box<dyn Dial>>,
     ) -> Result<Self, AgentError> {
         let probes = supervise::chosen(&config.probes)?;
+        let mut seen = HashSet::new();
+        let dials: Vec<_> = dials.into_iter().filter(|dial| seen.insert(dial.address().to_owned())).collect();
         let listener = Listener::bind(listen).await?;
         let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(tid::derive));
         let masters = Arc::new(Masters::new(dials.iter().map(|dial| dial.address().to_owned())));
@@ -106,7 +112,8 @@ impl Agent {
     }
 
     /// Runs until `stop`; everything it started has ended when it returns.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), AgentError> {
+        let stopping = stop.clone();
         let source = Source::of(role::AGENT, &self.config.host_id);
         let (host_node, add_host) = host::add_host(&self.config, &source);
         let (reports, incoming) = mpsc::channel(REPORTS);
@@ -146,11 +153,15 @@ impl Agent {
             stop,
         };
         tasks.spawn(supervise::run(self.probes, around));
+        let mut defect = Ok(());
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "defect");
+                // Half an agent would show half the truth: it ends, whoever watches it starts it anew.
+                stopping.cancel();
+                defect = Err(AgentError::Defect(error.to_string()));
             }
         }
+        defect
     }
 }
 

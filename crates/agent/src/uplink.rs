@@ -97,7 +97,11 @@ impl Uplink {
                 return Ok(());
             };
             tracing::debug!(nodes = snapshot.node_count(), edges = snapshot.edge_count(), "sync");
-            link.send(sync_envelope(snapshot)).await?;
+            let sent = tokio::select! {
+                sent = link.send(sync_envelope(snapshot)) => sent,
+                () = stop.cancelled() => return Ok(()),
+            };
+            sent?;
             match forward(link, &mut events, stop).await? {
                 Some(Ended::Lost { messages }) => {
                     tracing::warn!(messages, "the analyzer does not keep up, sending the whole graph again");
@@ -119,7 +123,11 @@ async fn forward(
             batch = events.next() => match batch {
                 Ok(batch) => {
                     for event in batch.iter() {
-                        link.send(event_envelope(event, UpdatePolicy::Partial)).await?;
+                        let sent = tokio::select! {
+                            sent = link.send(event_envelope(event, UpdatePolicy::Partial)) => sent,
+                            () = stop.cancelled() => return Ok(None),
+                        };
+                        sent?;
                     }
                 }
                 Err(ended) => return Ok(Some(ended)),

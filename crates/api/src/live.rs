@@ -40,7 +40,7 @@ pub struct LiveGraph {
 /// What the owner counts.
 #[derive(Clone, Debug, Default)]
 pub struct LiveCounters {
-    /// Mutations that were applied, or had nothing to change.
+    /// Mutations handed in, refused ones included.
     pub mutations: Counter,
     /// Mutations that could not be applied (unknown element, missing end of an edge).
     pub refused: Counter,
@@ -209,9 +209,6 @@ impl LiveOwner {
             self.counters.nodes.set(graph.node_count() as i64);
             self.counters.edges.set(graph.edge_count() as i64);
         }
-        for queue in self.subscribers.iter().filter_map(Weak::upgrade) {
-            queue.end(Ended::Stopped);
-        }
     }
 
     fn apply(&mut self, graph: &mut Graph, mutations: Vec<Mutation>, events: &mut Vec<GraphEvent>) {
@@ -252,6 +249,7 @@ impl LiveOwner {
     }
 
     fn add_subscriber(&mut self, bound: usize) -> Subscription {
+        self.subscribers.retain(|queue| queue.strong_count() > 0);
         let queue = Arc::new(Queue { waiting: Mutex::default(), changed: Notify::new(), bound });
         self.subscribers.push(Arc::downgrade(&queue));
         Subscription { queue }
@@ -278,6 +276,15 @@ impl LiveOwner {
                 }
             },
         });
+    }
+}
+
+/// However the owner ends, by a defect too, nobody waits for it for ever.
+impl Drop for LiveOwner {
+    fn drop(&mut self) {
+        for queue in self.subscribers.iter().filter_map(Weak::upgrade) {
+            queue.end(Ended::Stopped);
+        }
     }
 }
 

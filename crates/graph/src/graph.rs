@@ -3,9 +3,10 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashSet, HashTable};
 use skydive_value::{Id, Map, Shapes, SmolStr, Timestamp, Value};
 
+use crate::element::relation_of;
 use crate::index::node_entries;
 use crate::key;
 use crate::stored::{StoredEdge, spread};
@@ -28,6 +29,8 @@ pub struct Graph {
     free_edges: Vec<u32>,
     shapes: Shapes,
     sharing: Sharing,
+    /// How many edges each origin has made: tells whether those at its nodes are all.
+    edges_by_origin: HashMap<SmolStr, usize>,
 }
 
 /// Mutations whose memory is touched together: more than a processor can wait for at once, few enough to stay in
@@ -230,14 +233,15 @@ impl Graph {
     fn delete_node(&mut self, place: u32, cascade: Cascade, now: Timestamp, events: &mut Vec<GraphEvent>) {
         // An explicit stack: ownership can be nested as deep as who publishes it likes.
         let mut doomed = vec![place];
+        let mut known: HashSet<u32> = [place].into_iter().collect();
         let mut next = 0;
         if cascade == Cascade::Owned {
             while let Some(parent) = doomed.get(next).copied() {
                 next += 1;
                 for edge in self.now.stored.outgoing(parent) {
                     if let Some(edge) = self.now.stored.edge_at(edge)
-                        && crate::element::relation_of(&edge.metadata) == key::relation::OWNERSHIP
-                        && !doomed.contains(&edge.child)
+                        && is_ownership(edge)
+                        && known.insert(edge.child)
                     {
                         doomed.push(edge.child);
                     }
@@ -283,22 +287,10 @@ impl Graph {
             self.place_of(id).ok_or_else(|| MutationError::NoEnd { edge: edge.id.clone(), end: id.clone() })
         };
         let (parent, child) = (end(&edge.parent)?, end(&edge.child)?);
-        if edge.is_ownership() {
-            let former: Vec<u32> =
-                self.now
-                    .stored
-                    .incoming(child)
-                    .filter(|p| {
-                        self.now.stored.edge_at(*p).is_some_and(|e| {
-                            crate::element::relation_of(&e.metadata) == key::relation::OWNERSHIP
-                        })
-                    })
-                    .collect();
-            for place in former {
-                self.delete_edge(place, now, events);
-            }
-        }
         let place = next_place(&mut self.free_edges, self.now.stored.edges.len())?;
+        if edge.is_ownership() {
+            self.end_other_ownership(child, place, now, events);
+        }
         let mut edge = edge;
         edge.deleted_at = None;
         edge.source = self.sharing.source(&edge.source);
@@ -318,6 +310,7 @@ impl Graph {
             child,
         });
         self.now.stored.edge_count += 1;
+        *self.edges_by_origin.entry(edge.source.origin.clone()).or_default() += 1;
         events.push(GraphEvent::EdgeAdded(Arc::new(edge)));
         Ok(())
     }
@@ -340,6 +333,10 @@ impl Graph {
         edge.metadata = metadata;
         edge.revision = stamp.revision;
         edge.updated_at = stamp.updated_at;
+        let (child, owns) = (edge.child, is_ownership(edge));
+        if owns {
+            self.end_other_ownership(child, place, now, events);
+        }
         if let Some(edge) = self.now.stored.edge_at(place).and_then(|e| self.now.stored.to_edge(e)) {
             events.push(GraphEvent::EdgeUpdated { edge: Arc::new(edge), ops });
         }
@@ -357,8 +354,26 @@ impl Graph {
         self.free_edges.push(place);
         self.now.stored.edge_count -= 1;
         if let Some(mut edge) = whole {
+            if let Some(count) = self.edges_by_origin.get_mut(&edge.source.origin) {
+                *count -= 1;
+                if *count == 0 {
+                    self.edges_by_origin.remove(&edge.source.origin);
+                }
+            }
             edge.deleted_at = Some(now);
             events.push(GraphEvent::EdgeDeleted(Arc::new(edge)));
+        }
+    }
+
+    /// A child has one owner: ends every ownership of it but the edge at `kept`.
+    fn end_other_ownership(&mut self, child: u32, kept: u32, now: Timestamp, events: &mut Vec<GraphEvent>) {
+        let stored = &self.now.stored;
+        let former: Vec<u32> = stored
+            .incoming(child)
+            .filter(|place| *place != kept && stored.edge_at(*place).is_some_and(is_ownership))
+            .collect();
+        for place in former {
+            self.delete_edge(place, now, events);
         }
     }
 
@@ -409,7 +424,9 @@ fn effective(
 ) -> Option<Stamp> {
     match stamp {
         Some(stamp) => (stamp.revision > revision).then_some(stamp),
-        None => change.has_effect(metadata).then(|| Stamp { revision: revision + 1, updated_at: now }),
+        None => change
+            .has_effect(metadata)
+            .then(|| Stamp { revision: revision.saturating_add(1), updated_at: now }),
     }
 }
 
@@ -426,6 +443,10 @@ fn next_place(free: &mut Vec<u32>, len: usize) -> Result<u32, MutationError> {
         return Ok(place);
     }
     u32::try_from(len).map_err(|_| MutationError::Full)
+}
+
+fn is_ownership(edge: &StoredEdge) -> bool {
+    relation_of(&edge.metadata) == key::relation::OWNERSHIP
 }
 
 /// Sources are compared by what they say.

@@ -8,16 +8,23 @@ use skydive_value::{FieldRef, Path};
 use crate::stored::Stored;
 use crate::{Node, key};
 
+/// Number under which `@Origin` is indexed.
+pub(crate) const ORIGIN: usize = usize::MAX;
+
 /// Number of an indexed key, if `path` is one.
 pub(crate) fn indexed(path: &Path) -> Option<usize> {
     let [only] = path.segments() else { return None };
+    if only == key::attribute::ORIGIN {
+        return Some(ORIGIN);
+    }
     key::INDEXED.iter().position(|key| key == only)
 }
 
-/// The hashes of the entries that a node has in the index: its id and its indexed texts.
+/// The hashes of the entries that a node has in the index: its id, its origin and its indexed texts.
 pub(crate) fn node_entries(stored: &Stored, node: &Node) -> Vec<u32> {
     let mut hashes = Vec::with_capacity(key::INDEXED.len() + 4);
     hashes.push(stored.hash_id(&node.id));
+    hashes.push(stored.hash_text(ORIGIN, &node.source.origin));
     for (number, key) in key::INDEXED.iter().enumerate() {
         let Some(value) = node.metadata.get(key) else { continue };
         FieldRef::Value(value).each_scalar(&mut |scalar| {

@@ -149,13 +149,18 @@ impl Op {
 
     /// Whether doing it to `map` would change anything.
     pub(crate) fn has_effect(&self, map: &Map) -> bool {
-        let found = match self.path().segments() {
-            [key] => map.get(key).cloned(),
-            _ => map.lookup(self.path()).ok().flatten(),
-        };
+        let Some((last, way)) = self.path().segments().split_last() else { return false };
+        let mut at = map;
+        for segment in way {
+            match at.get(segment) {
+                Some(Value::Map(nested)) => at = nested,
+                Some(_) => return false,
+                None => return matches!(self, Self::Set(path, _) if path.is_writable()),
+            }
+        }
         match self {
-            Self::Set(_, value) => found.as_ref() != Some(value),
-            Self::Remove(_) => found.is_some(),
+            Self::Set(path, value) => path.is_writable() && at.get(last) != Some(value),
+            Self::Remove(_) => at.get(last).is_some(),
         }
     }
 

@@ -170,9 +170,45 @@ fn a_sync_touches_only_what_differs() {
     let mut changed = nodes;
     changed.remove(0);
     changed[0].metadata.insert("Name", "renamed");
+    changed[0].revision = 2;
     graph.apply(sync(&changed), Timestamp::from_millis(2), &mut events).unwrap();
     assert!(matches!(&events[..], [GraphEvent::NodeDeleted(gone), GraphEvent::NodeUpdated { node, .. }]
         if gone.id == node_id(0) && node.name() == "renamed" && node.created_at == now));
+}
+
+#[test]
+fn a_sync_with_a_revision_that_went_back_is_believed() {
+    let now = Timestamp::from_millis(1);
+    let mut graph = Graph::new();
+    let at = |revision, name| {
+        let mut node = Node::new(node_id(1), source(0), [("Name", name)].into_iter().collect(), now);
+        node.revision = revision;
+        Mutation::Sync { origin: source(0).origin.clone(), nodes: vec![node], edges: Vec::new() }
+    };
+    graph.apply(at(50, "before"), now, &mut Vec::new()).unwrap();
+    graph.apply(at(1, "after"), now, &mut Vec::new()).unwrap();
+    let node = graph.node(&node_id(1)).unwrap();
+    assert_eq!((node.revision, node.name()), (1, "after"));
+    // The highest revision there is must not break the counting.
+    graph.apply(at(i64::MAX, "last"), now, &mut Vec::new()).unwrap();
+    graph.apply(Mutation::update_node(node_id(1), [Op::set("Name", "x")]), now, &mut Vec::new()).unwrap();
+    assert_eq!(graph.node(&node_id(1)).unwrap().name(), "x");
+}
+
+#[test]
+fn what_cannot_change_anything_is_no_change() {
+    let now = Timestamp::from_millis(1);
+    let mut graph = Graph::new();
+    let metadata: Map = [("Name", Value::from("n")), ("L", Value::list([1i64]))].into_iter().collect();
+    graph
+        .apply(Mutation::AddNode(Node::new(node_id(1), source(0), metadata, now)), now, &mut Vec::new())
+        .unwrap();
+    let deep = vec!["a"; 100_000].join(".");
+    for op in [Op::set("Name.x", 1i64), Op::remove("L.k"), Op::set(&deep, 1i64), Op::remove("no.such")] {
+        let mut events = Vec::new();
+        graph.apply(Mutation::update_node(node_id(1), [op.clone()]), now, &mut events).unwrap();
+        assert_eq!((events.len(), graph.node(&node_id(1)).unwrap().revision), (0, 1));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skydive_api::{Agent, AgentLink, AgentSession, Conflict, LiveGraph};
-use skydive_graph::{BoxFuture, Mutation};
+use skydive_graph::{BoxFuture, Mutation, Source};
 use skydive_proto::{Envelope, GraphMessage, namespace};
 use skydive_value::{Clock, SmolStr};
 
@@ -19,6 +19,26 @@ struct Session {
     origin: SmolStr,
     /// Whether the agent has brought anything: one for which this analyzer was never the master leaves nothing.
     has_spoken: bool,
+}
+
+impl Session {
+    /// What an agent adds is the agent's, whatever the message says: it must go when the agent does.
+    fn claim(&self, mutation: &mut Mutation) {
+        let own = |source: &mut Arc<Source>| {
+            if source.origin != self.origin {
+                *source = Arc::new(Source { host: source.host.clone(), origin: self.origin.clone() });
+            }
+        };
+        match mutation {
+            Mutation::AddNode(node) => own(&mut node.source),
+            Mutation::AddEdge(edge) => own(&mut edge.source),
+            Mutation::Sync { nodes, edges, .. } => {
+                nodes.iter_mut().for_each(|node| own(&mut node.source));
+                edges.iter_mut().for_each(|edge| own(&mut edge.source));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl AgentLink for Agents {
@@ -43,7 +63,8 @@ impl AgentSession for Session {
                 return Ok(());
             }
             let decoded = GraphMessage::decode(&message, self.clock.now()).map_err(|e| e.to_string())?;
-            if let Some(mutation) = decoded.into_mutation(&self.origin) {
+            if let Some(mut mutation) = decoded.into_mutation(&self.origin) {
+                self.claim(&mut mutation);
                 self.has_spoken = true;
                 self.live.apply(vec![mutation]).await.map_err(|e| e.to_string())?;
             }

@@ -1,5 +1,6 @@
 //! A hub from start to stop.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -9,7 +10,6 @@ use skydive_api::{
 };
 use skydive_proto::{Identity, role};
 use thiserror::Error;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::HubConfig;
@@ -22,6 +22,9 @@ pub enum HubError {
     /// The address cannot be listened on.
     #[error("`analyzer.listen`: {0}")]
     Listen(#[from] BindError),
+    /// The owner of the graph ended by itself.
+    #[error("defect: {0}")]
+    Defect(String),
 }
 
 /// A hub that listens and does not answer yet.
@@ -51,8 +54,9 @@ impl Hub {
     }
 
     /// Runs until `stop`; everything it started has ended when it returns.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), HubError> {
         let Self { config, listener, live, owner } = self;
+        let stopping = stop.clone();
         let telemetry = ApiTelemetry::default();
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
@@ -83,14 +87,21 @@ impl Hub {
         // The graph outlives the connections, so that what they still do when they end is done.
         let graph_stop = CancellationToken::new();
         let server = Server::new(areas, config.api, telemetry, Box::new(NoAuth), config.clock, stop);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(owner.run(graph_stop.clone()));
-        server.run(listener).await;
-        graph_stop.cancel();
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "defect");
-            }
+        let mut owner = tokio::spawn(owner.run(graph_stop.clone()));
+        let mut serving = pin!(server.run(listener));
+        let ended = tokio::select! {
+            () = &mut serving => None,
+            ended = &mut owner => Some(ended),
+        };
+        // Without its owner the graph answers nobody: the program ends and says so, whoever watches it starts it anew.
+        if let Some(ended) = ended {
+            stopping.cancel();
+            serving.await;
+            return Err(HubError::Defect(
+                ended.err().map_or("the graph has ended".to_owned(), |e| e.to_string()),
+            ));
         }
+        graph_stop.cancel();
+        owner.await.map_err(|error| HubError::Defect(error.to_string()))
     }
 }

@@ -71,14 +71,8 @@ async fn serve(role: Role, loaded: &Loaded, stop: CancellationToken) -> anyhow::
                 ..resolved.analyzer.listen.reachable()
             }];
             let agent = wiring::agent(&beside).await.context("agent")?;
-            let analyzer = async {
-                analyzer.run(stop.clone()).await;
-                Ok(())
-            };
-            let agent = async {
-                agent.run(stop.clone()).await;
-                Ok(())
-            };
+            let analyzer = async { Ok(analyzer.run(stop.clone()).await?) };
+            let agent = async { Ok(agent.run(stop.clone()).await?) };
             both(analyzer, agent, &stop).await
         }
     }

@@ -39,14 +39,12 @@ pub(crate) async fn analyzer(config: &Resolved) -> anyhow::Result<Hub> {
 
 /// Runs an agent until `stop`.
 pub(crate) async fn run_agent(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
-    agent(config).await?.run(stop).await;
-    Ok(())
+    Ok(agent(config).await?.run(stop).await?)
 }
 
 /// Runs an analyzer until `stop`.
 pub(crate) async fn run_analyzer(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
-    analyzer(config).await?.run(stop).await;
-    Ok(())
+    Ok(analyzer(config).await?.run(stop).await?)
 }
 
 /// Allows as many open files as the system permits: every namespace and every client holds some.

@@ -105,9 +105,13 @@ impl Map {
     }
 
     /// Sets the value at a dotted path, making the maps on the way. False, and nothing changed, when the path runs
-    /// through something that is not a map.
+    /// through something that is not a map, or is so long (64 names) or the value so deep (another 32 levels) that
+    /// readers could not follow.
     pub fn set_path(&mut self, path: &Path, value: impl Into<Value>) -> bool {
-        set_in(self, path.segments(), value.into())
+        let value = value.into();
+        path.is_writable()
+            && (value.is_shallow() || value.is_within(MAX_DEPTH))
+            && set_in(self, path.segments(), value)
     }
 
     /// Removes the value at a dotted path, and maps that are empty for it. False when there was none.
@@ -136,6 +140,10 @@ impl Map {
         paths_in(self, &mut prefix, visit);
     }
 }
+
+/// Levels of nesting that a value written to a path may have: with the longest path it stays under the 128 that
+/// parsers of JSON follow.
+const MAX_DEPTH: usize = 32;
 
 fn lookup_in(name: &SmolStr, value: &Value, rest: &[SmolStr]) -> Result<Option<Value>, PathError> {
     let Some((next, after)) = rest.split_first() else { return Ok(Some(value.clone())) };

@@ -12,7 +12,16 @@ pub struct Path {
     is_attribute: bool,
 }
 
+/// Most names in a path. What is nested deeper than any reader goes is refused where it would be made: everything
+/// that walks nested values may recurse.
+pub(crate) const MAX_SEGMENTS: usize = 64;
+
 impl Path {
+    /// Whether the path is short enough to be written to; see [`Map::set_path`](crate::Map::set_path).
+    pub fn is_writable(&self) -> bool {
+        self.segments.len() <= MAX_SEGMENTS
+    }
+
     /// Splits at the dots. Every text is a path; an empty one names the field with the empty name.
     pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix("Metadata.").unwrap_or(text);

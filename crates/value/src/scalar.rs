@@ -103,6 +103,20 @@ impl Value {
         }
     }
 
+    /// Whether it is no list and no map.
+    pub(crate) fn is_shallow(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Map(_))
+    }
+
+    /// Whether lists and maps are nested in it at most `levels` deep.
+    pub(crate) fn is_within(&self, levels: usize) -> bool {
+        match self {
+            Self::List(items) => levels > 0 && items.iter().all(|item| item.is_within(levels - 1)),
+            Self::Map(map) => levels > 0 && map.iter().all(|(_, value)| value.is_within(levels - 1)),
+            _ => true,
+        }
+    }
+
     /// True for `[]` and `{}`; any other value is never empty.
     pub fn is_empty_collection(&self) -> bool {
         match self {
