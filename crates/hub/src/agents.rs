@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use skydive_api::{Agent, AgentLink, AgentSession, Conflict, LiveGraph};
 use skydive_graph::{BoxFuture, Mutation, Source};
-use skydive_proto::{Envelope, GraphMessage, namespace};
+use skydive_proto::{Envelope, GraphMessage, graph_type, namespace, sync_reply};
 use skydive_value::{Clock, SmolStr};
+use tokio::sync::mpsc;
 
 /// The hub's end of all agent links.
 pub(crate) struct Agents {
@@ -19,9 +20,19 @@ struct Session {
     origin: SmolStr,
     /// Whether the agent has brought anything: one for which this analyzer was never the master leaves nothing.
     has_spoken: bool,
+    outgoing: mpsc::Sender<Envelope>,
 }
 
 impl Session {
+    /// Answers with the whole merged graph.
+    async fn give_graph(&self, request: Envelope) -> Result<(), String> {
+        let snapshot = self.live.snapshot().await.map_err(|e| e.to_string())?;
+        let reply = tokio::task::spawn_blocking(move || sync_reply(&request, snapshot)).await;
+        let reply = reply.map_err(|e| e.to_string())?;
+        // The queue is drained by the task that waits here: a full one must not be waited for.
+        self.outgoing.try_send(reply).map_err(|_| "the agent does not read its answers".to_owned())
+    }
+
     /// What an agent adds is the agent's, whatever the message says: it must go when the agent does.
     fn claim(&self, mutation: &mut Mutation) {
         let own = |source: &mut Arc<Source>| {
@@ -51,6 +62,7 @@ impl AgentLink for Agents {
             clock: self.clock.clone(),
             origin,
             has_spoken: false,
+            outgoing: agent.outgoing,
         }))
     }
 }
@@ -61,6 +73,9 @@ impl AgentSession for Session {
             if message.namespace != namespace::GRAPH {
                 tracing::debug!(origin = %self.origin, namespace = message.namespace, "message of an unknown kind");
                 return Ok(());
+            }
+            if message.kind == graph_type::SYNC_REQUEST {
+                return self.give_graph(message).await;
             }
             let decoded = GraphMessage::decode(&message, self.clock.now()).map_err(|e| e.to_string())?;
             if let Some(mut mutation) = decoded.into_mutation(&self.origin) {

@@ -38,6 +38,14 @@ pub enum ElementError {
     /// Not JSON, or a member of a wrong type.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// More operations in one update than a receiver does.
+    #[error("update of {ops} operations exceeds the limit of {max}")]
+    TooManyOps {
+        /// How many.
+        ops: usize,
+        /// The limit.
+        max: usize,
+    },
 }
 
 object! {

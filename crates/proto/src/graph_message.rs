@@ -287,9 +287,16 @@ fn decode_elements(obj: &[u8], now: Timestamp) -> Result<Elements, ElementError>
     })
 }
 
+/// Operations in one update. The receiver does them one after the other, and each that adds a field moves others.
+const OPS_MAX: usize = 4096;
+
 fn decode_partial(obj: &[u8], now: Timestamp) -> Result<PartialUpdate, ElementError> {
     let raw: PartialMembers = serde_json::from_slice(obj)?;
-    let ops = raw.ops.unwrap_or_default().into_iter().filter_map(|op| {
+    let ops = raw.ops.unwrap_or_default();
+    if ops.len() > OPS_MAX {
+        return Err(ElementError::TooManyOps { ops: ops.len(), max: OPS_MAX });
+    }
+    let ops = ops.into_iter().filter_map(|op| {
         let path = Path::parse(&op.key.unwrap_or_default());
         match op.kind {
             Some(OP_SET) => Some(Op::Set(path, op.value.unwrap_or_default())),

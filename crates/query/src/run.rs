@@ -204,7 +204,14 @@ impl<'c> Engine<'c> {
 
     fn finish(self) -> Answer {
         let reads = &self.run.reads;
-        let reads = Reads { nodes: reads.nodes(), edges: reads.edges(), index: reads.index() };
+        let mut reads = Reads { nodes: reads.nodes(), edges: reads.edges(), index: reads.index() };
+        // A whole graph is read when it is written out.
+        if let Rows::Graph(view) = &self.rows
+            && view.is_whole()
+        {
+            reads.nodes += view.node_count() as u64;
+            reads.edges += view.edge_count() as u64;
+        }
         Answer { rows: self.rows, coverage: self.run.coverage, reads }
     }
 }

@@ -50,6 +50,11 @@ impl View {
         Self { base: Arc::new(base), part: None }
     }
 
+    /// Whether it is a snapshot and not a part of one.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.part.is_none()
+    }
+
     /// A view of nothing. Made once: even an empty snapshot has its indexes.
     pub(crate) fn empty() -> Self {
         static EMPTY: LazyLock<View> = LazyLock::new(|| View::whole(Snapshot::default()));
