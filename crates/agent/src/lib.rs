@@ -8,6 +8,7 @@ mod config;
 mod dial;
 mod host;
 mod link;
+mod made;
 mod master;
 mod run;
 mod status;

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::link::SharedDial;
+use crate::made::Made;
 use crate::master::Masters;
 use crate::status::{AgentReport, ProbeStates};
 use crate::supervise::{self, Surroundings};
@@ -176,9 +177,18 @@ async fn apply_reports(
     if live.apply(vec![add_host]).await.is_err() {
         return;
     }
+    let mut made = Made::default();
     while let Some(report) = reports.recv().await {
         let mutations = match report {
-            Report::Mutations(mutations) => mutations,
+            Report::Mutations { probe, mutations } => {
+                made.note(probe, &mutations);
+                if made.is_due() {
+                    let Ok(graph) = live.snapshot().await else { return };
+                    made.forget_gone(&graph);
+                }
+                mutations
+            }
+            Report::Abandoned { probe } => made.take(probe).into_iter().map(Mutation::delete_node).collect(),
             Report::Health { probe, health } => {
                 states.set(probe, health.clone());
                 vec![Mutation::update_node(host_node.clone(), [health_op(probe, health)])]

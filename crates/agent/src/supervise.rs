@@ -83,7 +83,11 @@ async fn run_once(def: &'static ProbeDef, around: &Surroundings) -> Result<(), S
     match tokio::spawn(probe.run(scope)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(with_causes(&error)),
-        Err(panic) => Err(format!("defect: {panic}")),
+        Err(panic) => {
+            // The graph has ended with its owner when this cannot be told.
+            let _ = around.reports.send(Report::Abandoned { probe: def.name }).await;
+            Err(format!("defect: {panic}"))
+        }
     }
 }
 

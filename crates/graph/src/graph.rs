@@ -108,16 +108,18 @@ impl Graph {
                 self.update_node(&id, change, stamp, now, events)?;
             }
             Mutation::DeleteNode { id, cascade } => {
-                let place = self.place_of(&id).ok_or(MutationError::NoNode(id))?;
-                self.delete_node(place, cascade, now, events);
+                if let Some(place) = self.place_of(&id) {
+                    self.delete_node(place, cascade, now, events);
+                }
             }
             Mutation::AddEdge(edge) => self.add_edge(edge, now, events)?,
             Mutation::UpdateEdge { id, change, stamp } => {
                 self.update_edge(&id, change, stamp, now, events)?;
             }
             Mutation::DeleteEdge { id } => {
-                let place = self.now.stored.edge_place(&id).ok_or(MutationError::NoEdge(id))?;
-                self.delete_edge(place, now, events);
+                if let Some(place) = self.now.stored.edge_place(&id) {
+                    self.delete_edge(place, now, events);
+                }
             }
             Mutation::DeleteOrigin { origin } => self.delete_origin(&origin, now, events),
             Mutation::Sync { origin, nodes, edges } => self.sync(&origin, nodes, edges, now, events)?,

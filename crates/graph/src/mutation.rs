@@ -58,7 +58,7 @@ pub enum Mutation {
         /// Set by replication.
         stamp: Option<Stamp>,
     },
-    /// Deletes a node and what goes with it, edges first.
+    /// Deletes a node and what goes with it, edges first. What is gone already, with its owner perhaps, is no fault.
     DeleteNode {
         /// Which.
         id: Id,
@@ -76,7 +76,7 @@ pub enum Mutation {
         /// Set by replication.
         stamp: Option<Stamp>,
     },
-    /// Deletes an edge.
+    /// Deletes an edge; one that is gone already is no fault.
     DeleteEdge {
         /// Which.
         id: Id,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use skydive_graph::{Graph, Node, Source, key};
+use skydive_graph::{Graph, MutationError, Node, Source, key};
 use skydive_probes::{Namespaces, PROBES, ProbeConfig, ProbeScope, Report};
 use skydive_value::{Clock, Id, Map, Timestamp};
 use tokio::sync::mpsc;
@@ -57,15 +57,19 @@ async fn main() -> anyhow::Result<()> {
             () = &mut deadline => break,
         };
         match report {
-            Some(Report::Mutations(mutations)) => {
+            Some(Report::Mutations { mutations, .. }) => {
                 for mutation in mutations {
                     events.clear();
-                    if let Err(error) = graph.apply(mutation, clock.now(), &mut events) {
+                    let applied = graph.apply(mutation, clock.now(), &mut events);
+                    if let Err(error) = applied
+                        && !matches!(error, MutationError::NoNode(_))
+                    {
                         eprintln!("refused: {error}");
                     }
                 }
             }
             Some(Report::Health { probe, health }) => eprintln!("{probe}: {health:?}"),
+            Some(Report::Abandoned { probe }) => eprintln!("{probe}: ended by a defect"),
             None => break,
         }
     }

@@ -19,7 +19,17 @@ pub struct ProbeScope {
 #[derive(Debug)]
 pub enum Report {
     /// Changes that belong together, in order.
-    Mutations(Vec<Mutation>),
+    Mutations {
+        /// Which probe wants them.
+        probe: &'static str,
+        /// The changes.
+        mutations: Vec<Mutation>,
+    },
+    /// The probe ended by a defect and could not take back what it had shown; it starts over with nothing.
+    Abandoned {
+        /// Which probe.
+        probe: &'static str,
+    },
     /// How the probe is.
     Health {
         /// Which probe.
@@ -69,7 +79,7 @@ impl ProbeScope {
         if mutations.is_empty() {
             return Ok(());
         }
-        self.reports.send(Report::Mutations(mutations)).await.map_err(|_| Stopped)
+        self.reports.send(Report::Mutations { probe: self.name, mutations }).await.map_err(|_| Stopped)
     }
 
     /// Says that something is missing, for a human.

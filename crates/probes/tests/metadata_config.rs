@@ -75,12 +75,13 @@ impl Host {
         let all = async {
             while !is_there(self) {
                 match self.reports.recv().await.expect("the probe runs") {
-                    Report::Mutations(mutations) => {
+                    Report::Mutations { mutations, .. } => {
                         for mutation in mutations {
                             self.graph.apply(mutation, Timestamp::EPOCH, &mut Vec::new()).unwrap();
                         }
                     }
                     Report::Health { health, .. } => self.health = Some(health),
+                    Report::Abandoned { probe } => panic!("{probe} ended by a defect"),
                 }
             }
         };

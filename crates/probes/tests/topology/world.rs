@@ -81,7 +81,7 @@ impl World {
         tasks.spawn(async move {
             while let Some(report) = inbox.recv().await {
                 match report {
-                    Report::Mutations(mutations) => {
+                    Report::Mutations { mutations, .. } => {
                         for mutation in mutations {
                             // A namespace may go while its interfaces are being shown.
                             let _ = graph.apply(mutation, clock.now(), &mut Vec::new());
@@ -91,6 +91,7 @@ impl World {
                     Report::Health { probe, health } => {
                         told.lock().expect("no panic").insert(probe, health);
                     }
+                    Report::Abandoned { probe } => panic!("{probe} ended by a defect"),
                 }
             }
             Ok(())
