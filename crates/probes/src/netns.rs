@@ -34,7 +34,7 @@ pub(crate) const DEF: ProbeDef = ProbeDef {
 const NOT_YET: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(5));
 
 /// Shortest and longest pause between looks at the processes.
-const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+const LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
 /// A look is followed by a pause of this many times what it took.
 const LOOK_COST: u32 = 1000;

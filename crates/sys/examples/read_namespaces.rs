@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skydive_sys::{Command, Namespaces, NsKey, NsRef, Parts, Reader, Report, raise_nofile};
+use skydive_sys::{Command, Namespaces, NsKey, NsRef, Reader, Report, raise_nofile};
 
 #[expect(clippy::disallowed_methods, reason = "measuring is what it is for")]
 #[tokio::main(flavor = "current_thread")]
@@ -45,14 +45,9 @@ async fn main() -> anyhow::Result<()> {
         start.elapsed()
     );
     let start = Instant::now();
-    let mut backlog = (0..places.len() as u32).map(|k| Command::Read(NsKey(k), Parts::STATS)).collect();
-    let mut read = 0;
-    while read < places.len() {
-        push(&reader, &mut backlog);
-        if let Some(Report::Facts(_, facts)) = inbox.recv().await {
-            read += usize::from(facts.stats.is_some());
-        }
-    }
+    let mut backlog = vec![Command::ReadStats((0..places.len() as u32).map(NsKey).collect())];
+    push(&reader, &mut backlog);
+    while !matches!(inbox.recv().await, Some(Report::Stats(_)) | None) {}
     println!("counters of all: {:?}", start.elapsed());
     let start = Instant::now();
     let held = skydive_sys::process_namespaces()?;

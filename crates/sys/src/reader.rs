@@ -45,9 +45,7 @@ impl Parts {
     pub const FDB: Self = Self(16);
     /// What drivers tell. Read together with interfaces.
     pub const DEVICES: Self = Self(32);
-    /// Counters.
-    pub const STATS: Self = Self(64);
-    /// Everything but the counters, which come with the interfaces.
+    /// Everything.
     pub const ALL: Self = Self(63);
 
     /// Both.
@@ -78,6 +76,8 @@ pub enum Command {
     Read(NsKey, Parts),
     /// Reads one interface with its virtual functions, and what its driver tells.
     ReadLink(NsKey, u32),
+    /// Reads the counters of all interfaces of these namespaces, which are reported together.
+    ReadStats(Vec<NsKey>),
     /// Tells the id that the second namespace has in the first.
     NetnsId(NsKey, NsKey),
 }
@@ -93,6 +93,8 @@ pub enum Report {
     Facts(NsKey, Box<Facts>),
     /// One interface, `None` when there is none of that number.
     Link(NsKey, u32, Option<Box<(LinkFacts, DeviceFacts)>>),
+    /// Counters, by namespace and interface.
+    Stats(Vec<(NsKey, Vec<(u32, LinkStats)>)>),
     /// Changes, in order.
     Events(NsKey, Vec<Event>),
     /// Changes were lost: what is known of the namespace may be wrong until it is read again.
@@ -118,8 +120,6 @@ pub struct Facts {
     pub neighs: Option<Vec<NeighFacts>>,
     /// Entries of forwarding databases.
     pub fdb: Option<Vec<NeighFacts>>,
-    /// Counters by interface.
-    pub stats: Option<Vec<(u32, LinkStats)>>,
     /// What was refused.
     pub refused: Vec<(Parts, NetlinkError)>,
 }
@@ -326,6 +326,15 @@ impl Work {
             }
             Command::Read(key, parts) => self.read(key, parts),
             Command::ReadLink(key, index) => self.read_link(key, index),
+            Command::ReadStats(keys) => {
+                let mut all = Vec::with_capacity(keys.len());
+                for key in keys {
+                    if let Some(watched) = self.watched.get_mut(&key) {
+                        all.extend(watched.stats(&mut self.scratch).map(|stats| (key, stats)));
+                    }
+                }
+                self.report(Report::Stats(all))
+            }
             Command::NetnsId(here, of) => {
                 let id = self.netns_id(here, of);
                 self.report(Report::NetnsId(here, of, id))
@@ -485,20 +494,19 @@ impl Watched {
         if wants(Parts::FDB) {
             facts.fdb = self.neighs(scratch, Parts::FDB, libc::AF_BRIDGE as u8, &mut refused);
         }
-        if wants(Parts::STATS) {
-            const IFLA_STATS_LINK_64: u32 = 1;
-            let mut header = [0; 12];
-            header[8..].copy_from_slice(&IFLA_STATS_LINK_64.to_ne_bytes());
-            facts.stats =
-                self.collect(scratch, Parts::STATS, libc::RTM_GETSTATS, &header, &[], &mut refused, |e| {
-                    match e {
-                        Event::Stats(index, stats) => Some((index, stats)),
-                        _ => None,
-                    }
-                });
-        }
         facts.refused = refused;
         facts
+    }
+
+    fn stats(&mut self, scratch: &mut Scratch) -> Option<Vec<(u32, LinkStats)>> {
+        const IFLA_STATS_LINK_64: u32 = 1;
+        let mut header = [0; 12];
+        header[8..].copy_from_slice(&IFLA_STATS_LINK_64.to_ne_bytes());
+        let mut refused = Vec::new();
+        self.collect(scratch, Parts::LINKS, libc::RTM_GETSTATS, &header, &[], &mut refused, |e| match e {
+            Event::Stats(index, stats) => Some((index, stats)),
+            _ => None,
+        })
     }
 
     /// Collects a dump, again when the tables changed under it. After the last time it is taken as it is: every

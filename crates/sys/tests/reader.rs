@@ -144,9 +144,16 @@ async fn changes_are_told_as_they_happen() -> Result<()> {
             break;
         }
     }
-    session.send(Command::Read(NsKey(0), Parts::STATS));
-    let stats = session.facts().await?.stats.context("stats")?;
-    assert_eq!(stats.len(), 3);
+    session.send(Command::ReadStats(vec![NsKey(0), NsKey(1)]));
+    loop {
+        if let Report::Stats(stats) = session.next().await? {
+            assert_eq!(stats.len(), 1, "the other is not watched");
+            assert_eq!((stats[0].0, stats[0].1.len()), (NsKey(0), 3));
+            break;
+        }
+    }
+    session.send(Command::Read(NsKey(0), Parts::ROUTES));
+    assert!(session.facts().await?.links.is_none());
     a.ip(&["link", "del", "one"])?;
     session.event(|e| matches!(e, Event::LinkGone(l) if l.index == index && !l.moved).then_some(())).await?;
     Ok(())

@@ -21,8 +21,8 @@ pub(super) struct Sampled {
 }
 
 /// Slices of the interval; each is at least [`MIN_SLICE`] long.
-const SLICES: u32 = 20;
-const MIN_SLICE: Duration = Duration::from_millis(50);
+const SLICES: u32 = 10;
+const MIN_SLICE: Duration = Duration::from_millis(100);
 
 /// Keys of a metric beside its counters.
 const START: SmolStr = SmolStr::new_static("Start");
@@ -65,11 +65,17 @@ impl Model {
     /// Asks for the counters of a slice that is due, and plans its next turn.
     pub(super) fn ask_samples(&mut self, slice: u32, due: Instant, now: Instant) {
         let slices = self.slices();
+        let mut keys = Vec::new();
         for (key, space) in &self.spaces {
             if key.0 % slices == slice && space.read_at.is_some() {
-                let parts = if Self::is_stale(space, now) { Parts::ALL } else { Parts::STATS };
-                self.commands.push_back(Command::Read(*key, parts));
+                keys.push(*key);
+                if Self::is_stale(space, now) {
+                    self.commands.push_back(Command::Read(*key, Parts::ALL));
+                }
             }
+        }
+        if !keys.is_empty() {
+            self.commands.push_back(Command::ReadStats(keys));
         }
         // After a pause of the whole machine the turns missed are left out.
         let next = (due + self.config.metrics_update).max(now);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use skydive_graph::{Mutation, Op, key};
 use skydive_sys::netlink::{AddrFacts, Event, LinkFacts, NeighFacts};
-use skydive_sys::{Command, DeviceFacts, FeatureNames, NsId, NsKey, NsRef, OpenError, Parts, Report};
+use skydive_sys::{
+    Command, DeviceFacts, EnterError, FeatureNames, NsId, NsKey, NsRef, OpenError, Parts, Report,
+};
 use skydive_value::{Id, Map, SmolStr, Timestamp, Value};
 use tokio::time::Instant;
 
@@ -27,6 +29,8 @@ pub(super) struct Space {
     /// Name that other namespaces' interfaces show for it.
     pub(super) name: SmolStr,
     pub(super) place: NsRef,
+    /// Whether what is told of it is really of it.
+    open: bool,
     pub(super) links: BTreeMap<u32, Interface>,
     pub(super) routes: Routes,
     /// Namespaces behind the ids this one has for them.
@@ -221,6 +225,7 @@ impl Model {
             node,
             name,
             place,
+            open: false,
             links: BTreeMap::new(),
             routes: Routes::default(),
             peers: HashMap::new(),
@@ -285,6 +290,11 @@ impl Model {
             }
             Report::Gap(key) => self.gap(key, now),
             Report::Facts(key, facts) => self.facts(key, *facts, now, at),
+            Report::Stats(all) => {
+                for (key, samples) in all {
+                    self.sample(key, samples, at);
+                }
+            }
             Report::Link(key, index, found) => self.answered(key, index, found.map(|f| *f)),
             Report::NetnsId(here, of, id) => self.netns_id(here, of, id),
         }
@@ -292,7 +302,8 @@ impl Model {
 
     fn opened(&mut self, key: NsKey, id: NsId, now: Instant) {
         let Some(space) = self.spaces.get_mut(&key) else { return };
-        if space.id != id {
+        space.open = space.id == id;
+        if !space.open {
             // The name was given to another namespace meanwhile; the table will tell.
             self.commands.push_back(Command::Unwatch(key));
             self.agenda.plan(now + space.pause, Task::Open(key));
@@ -309,6 +320,11 @@ impl Model {
         let Some(space) = self.spaces.get_mut(&key) else { return };
         self.agenda.plan(now + space.pause, Task::Open(key));
         space.pause = (space.pause * 2).min(OPEN_AGAIN.1);
+        if let OpenError::Enter(EnterError::Open(_, cause)) = error
+            && cause.kind() == std::io::ErrorKind::NotFound
+        {
+            return; // it just went, and the table is about to say so
+        }
         let mut why = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
@@ -353,14 +369,11 @@ impl Model {
     }
 
     fn facts(&mut self, key: NsKey, facts: skydive_sys::Facts, now: Instant, at: Timestamp) {
-        if !self.spaces.contains_key(&key) {
+        if self.spaces.get(&key).is_none_or(|space| !space.open) {
             return;
         }
         for (part, error) in &facts.refused {
             tracing::debug!(namespace = key.0, ?part, %error, "part of a namespace not read");
-        }
-        if let Some(stats) = facts.stats {
-            self.sample(key, stats, at);
         }
         if !facts.feature_names.is_empty() {
             self.feature_names = facts.feature_names;

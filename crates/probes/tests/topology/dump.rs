@@ -62,7 +62,11 @@ impl Dump {
                 && name(&e["Child"]) == child
                 && e["Metadata"]["RelationType"] != "ownership"
         });
-        Ok(&edge.with_context(|| format!("no edge {parent} -> {child}"))?["Metadata"])
+        let ends = || {
+            self.nodes.iter().filter(|n| [parent, child].iter().any(|name| n["Metadata"]["Name"] == **name))
+        };
+        let missing = || format!("no edge {parent} -> {child}: {:#?}", ends().collect::<Vec<_>>());
+        Ok(&edge.with_context(missing)?["Metadata"])
     }
 }
 

@@ -10,10 +10,10 @@ use skydive_testnet::vm::{self, Vm};
 use crate::dump::{Dump, program};
 
 /// The machine is emulated: what takes a second elsewhere takes a minute here, more when others compute too.
-const BOOT_AND_RUN: Duration = Duration::from_secs(600);
+const BOOT_AND_RUN: Duration = Duration::from_mins(10);
 
 const SCRIPT: &str = "
-set -e
+set -ex
 ip link set lo up
 ip link add low type dummy
 ip link set low up
@@ -24,7 +24,7 @@ ip link add bo type bond mode active-backup miimon 100
 ip link add s1 type dummy
 ip link set s1 master bo
 ip link set bo up
-ip link add g type gre local 10.1.0.1 remote 10.1.0.2 key 7
+ip link add gre7 type gre local 10.1.0.1 remote 10.1.0.2 key 7
 ip link add gt type gretap local 10.1.0.1 remote 10.1.0.3
 ip link add gn type geneve id 42 remote 10.1.0.2
 ip link add iv link low type ipvlan mode l3
@@ -35,12 +35,13 @@ ip link set rs master red
 ip link set rs up
 ip addr add 10.7.0.1/24 dev rs
 ip link add wg type wireguard
-ip link add t type ipip local 10.1.0.1 remote 10.1.0.2
+ip link add tip type ipip local 10.1.0.1 remote 10.1.0.2
 ip link add six type sit local 10.1.0.1 remote 10.1.0.2
 ip link add vt type vti local 10.1.0.1 remote 10.1.0.2 key 9
 ip link add xf type xfrm dev low if_id 5
 ip netns add there
-ip link add mv link low netns there type macvlan mode bridge
+ip link add under type dummy
+ip link add mv link under netns there type macvlan mode bridge
 ip link add vlan7 link low netns there type vlan id 7
 modprobe mpls_router
 modprobe mpls_iptunnel
@@ -52,12 +53,12 @@ modprobe openvswitch
 ovs-dpctl add-dp dp0
 ip link add p0 type dummy
 ovs-dpctl add-if dp0 p0
-/probe_dump 20 > /out/graph &
+/probe_dump 20 /run/netns > /out/graph &
 dump=$!
 # While it runs: what comes and goes is followed in this kernel too.
 sleep 8
 ip link add late link low type vlan id 99
-ip link del g
+ip link del gre7
 ip link set v10 up
 wait $dump
 ";
@@ -89,7 +90,7 @@ fn every_kind_of_link_is_shown() -> Result<()> {
     assert_eq!(member["BondSlave"]["State"], "ACTIVE");
     assert!(member["BondSlave"]["PermMAC"].is_string());
     assert_eq!(dump.edge("bo", "s1")?["RelationType"], "layer2");
-    assert!(dump.node("g", "gre").is_err(), "deleted meanwhile");
+    assert!(dump.node("gre7", "gre").is_err(), "deleted meanwhile");
     assert_eq!(dump.node("gt", "gretap")?["LinkDetails"]["Remote"], "10.1.0.3");
     let geneve = dump.node("gn", "geneve")?;
     assert_eq!((&geneve["LinkDetails"]["ID"], &geneve["LinkDetails"]["Port"]), (&json!(42), &json!(6081)));
@@ -101,13 +102,13 @@ fn every_kind_of_link_is_shown() -> Result<()> {
     let inside = dump.node("rs", "dummy")?["RoutingTables"].to_string();
     assert!(inside.contains("10.7.0.0/24") && inside.contains("\"ID\":100"), "{inside}");
     assert_eq!(dump.node("wg", "wireguard")?["EncapType"], "none");
-    let ipip = dump.node("t", "ipip")?;
+    let ipip = dump.node("tip", "ipip")?;
     assert_eq!((&ipip["EncapType"], &ipip["MAC"]), (&json!("ipip"), &json!("0a:01:00:01")));
     assert_eq!(dump.node("six", "sit")?["LinkDetails"]["Local"], "10.1.0.1");
     assert_eq!(dump.node("vt", "vti")?["LinkDetails"]["IKey"], 9);
     assert_eq!(dump.node("xf", "xfrm")?["LinkDetails"]["IfID"], 5);
     assert_eq!(dump.node("mv", "macvlan")?["LinkDetails"]["Mode"], "bridge");
-    assert_eq!(dump.edge("low", "mv")?["Type"], "macvlan");
+    assert_eq!(dump.edge("under", "mv")?["Type"], "macvlan");
 
     let tables = low["RoutingTables"].as_array().context("routing tables")?;
     let routes = tables.iter().find(|t| t["ID"] == 254).context("main table")?["Routes"].as_array();
