@@ -1,0 +1,210 @@
+//! One watched namespace: its sockets, and the questions they are asked.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::{Facts, Parts};
+use crate::ethtool::{self, DeviceFacts, Ethtool};
+use crate::netlink::{
+    Event, LinkFacts, LinkStats, Message, NeighFacts, NetlinkError, RequestSocket, Scratch,
+};
+
+/// Sockets opened in one namespace.
+pub(super) struct Watched {
+    pub(super) events: OwnedFd,
+    /// Whether events were lost and the socket was not empty since.
+    pub(super) draining: bool,
+    pub(super) route: RequestSocket,
+    pub(super) generic: RequestSocket,
+    /// File of the namespace, to ask others for its id.
+    pub(super) file: OwnedFd,
+}
+
+/// How often a dump is repeated when the tables changed under it.
+const REPEATS: usize = 3;
+
+const RTM_GETNSID: u16 = 90;
+const NETNSA_FD: u16 = 3;
+const IFLA_EXT_MASK: u16 = 29;
+const RTEXT_FILTER_VF: u32 = 1;
+
+impl Watched {
+    pub(super) fn read(&mut self, parts: Parts, ethtool: Option<&Ethtool>, scratch: &mut Scratch) -> Facts {
+        let mut facts = Facts::default();
+        let wants = |part| parts.contains(part);
+        let mut refused = Vec::new();
+        if wants(Parts::LINKS) || wants(Parts::DEVICES) {
+            let mut header = [0; 16];
+            header[0] = libc::AF_UNSPEC as u8;
+            let mask = RTEXT_FILTER_VF.to_ne_bytes();
+            let links = self.collect(
+                scratch,
+                Parts::LINKS,
+                libc::RTM_GETLINK,
+                &header,
+                &[(IFLA_EXT_MASK, &mask)],
+                &mut refused,
+                |e| match e {
+                    Event::Link(link) => Some(*link),
+                    _ => None,
+                },
+            );
+            facts.devices = links.as_ref().filter(|_| wants(Parts::DEVICES)).map(|links| {
+                if let Some(ethtool) = ethtool {
+                    facts.feature_names = Arc::clone(&ethtool.features);
+                }
+                self.devices(links, ethtool, scratch)
+            });
+            facts.links = links;
+        }
+        if wants(Parts::ADDRS) {
+            facts.addrs = self.collect(
+                scratch,
+                Parts::ADDRS,
+                libc::RTM_GETADDR,
+                &[0; 8],
+                &[],
+                &mut refused,
+                |e| match e {
+                    Event::Addr(addr) => Some(addr),
+                    _ => None,
+                },
+            );
+        }
+        if wants(Parts::ROUTES) {
+            // No family: the kernel goes through all that have routes, MPLS among them.
+            facts.routes =
+                self.collect(scratch, Parts::ROUTES, libc::RTM_GETROUTE, &[0; 12], &[], &mut refused, |e| {
+                    match e {
+                        Event::Route(mut route) => {
+                            route.replaces = false;
+                            Some(*route)
+                        }
+                        _ => None,
+                    }
+                });
+        }
+        if wants(Parts::NEIGHS) {
+            facts.neighs = self.neighs(scratch, Parts::NEIGHS, libc::AF_UNSPEC as u8, &mut refused);
+        }
+        if wants(Parts::FDB) {
+            facts.fdb = self.neighs(scratch, Parts::FDB, libc::AF_BRIDGE as u8, &mut refused);
+        }
+        facts.refused = refused;
+        facts
+    }
+
+    pub(super) fn stats(&mut self, scratch: &mut Scratch) -> Option<Vec<(u32, LinkStats)>> {
+        const IFLA_STATS_LINK_64: u32 = 1;
+        let mut header = [0; 12];
+        header[8..].copy_from_slice(&IFLA_STATS_LINK_64.to_ne_bytes());
+        let mut refused = Vec::new();
+        self.collect(scratch, Parts::LINKS, libc::RTM_GETSTATS, &header, &[], &mut refused, |e| match e {
+            Event::Stats(index, stats) => Some((index, stats)),
+            _ => None,
+        })
+    }
+
+    /// Collects a dump, again when the tables changed under it. After the last time it is taken as it is: every
+    /// change that was missed waits as an event.
+    #[expect(clippy::too_many_arguments, reason = "private, and each caller is one line of a table")]
+    fn collect<T>(
+        &mut self,
+        scratch: &mut Scratch,
+        part: Parts,
+        kind: u16,
+        header: &[u8],
+        attr: &[(u16, &[u8])],
+        refused: &mut Vec<(Parts, NetlinkError)>,
+        take: impl Fn(Event) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut out = Vec::new();
+        for _ in 0..REPEATS {
+            out.clear();
+            let result = self.route.dump(scratch, kind, attr, header, &mut |message| {
+                if let Message::Event(event) = message {
+                    out.extend(take(event));
+                }
+            });
+            match result {
+                Ok(()) => break,
+                Err(NetlinkError::Interrupted) => {}
+                Err(error) => {
+                    refused.push((part, error));
+                    return None;
+                }
+            }
+        }
+        Some(out)
+    }
+
+    fn neighs(
+        &mut self,
+        scratch: &mut Scratch,
+        part: Parts,
+        family: u8,
+        refused: &mut Vec<(Parts, NetlinkError)>,
+    ) -> Option<Vec<NeighFacts>> {
+        let mut header = [0; 12];
+        header[0] = family;
+        self.collect(scratch, part, libc::RTM_GETNEIGH, &header, &[], refused, |e| match e {
+            Event::Neigh(neigh) => Some(*neigh),
+            _ => None,
+        })
+    }
+
+    fn devices(
+        &mut self,
+        links: &[LinkFacts],
+        ethtool: Option<&Ethtool>,
+        scratch: &mut Scratch,
+    ) -> Vec<DeviceFacts> {
+        let mut links: Vec<&LinkFacts> = links.iter().collect();
+        links.sort_unstable_by_key(|l| l.index);
+        let mut devices: Vec<DeviceFacts> =
+            links.iter().map(|l| DeviceFacts { index: l.index, ..DeviceFacts::default() }).collect();
+        if let Some(ethtool) = ethtool {
+            for _ in 0..REPEATS {
+                match ethtool.read(&mut self.generic, scratch, None, &mut devices) {
+                    Err(NetlinkError::Interrupted) => {}
+                    _ => break,
+                }
+            }
+        }
+        for (link, device) in links.iter().zip(&mut devices) {
+            ethtool::read_driver(&self.generic, &link.name, device);
+        }
+        devices
+    }
+
+    pub(super) fn link(&mut self, index: u32, scratch: &mut Scratch) -> Option<LinkFacts> {
+        let mut header = [0; 16];
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        let mask = RTEXT_FILTER_VF.to_ne_bytes();
+        for _ in 0..REPEATS {
+            let mut found = None;
+            let result =
+                self.route.one(scratch, libc::RTM_GETLINK, &[(IFLA_EXT_MASK, &mask)], &header, &mut |m| {
+                    if let Message::Event(Event::Link(link)) = m {
+                        found = Some(*link);
+                    }
+                });
+            match result {
+                Err(NetlinkError::Interrupted) => {}
+                _ => return found,
+            }
+        }
+        None
+    }
+
+    pub(super) fn netns_id(&mut self, fd: u32, scratch: &mut Scratch) -> Option<i32> {
+        let mut id = None;
+        let ask = fd.to_ne_bytes();
+        let result = self.route.one(scratch, RTM_GETNSID, &[(NETNSA_FD, &ask)], &[0; 4], &mut |m| {
+            if let Message::Event(Event::NetnsId(number, _)) = m {
+                id = Some(number);
+            }
+        });
+        result.ok().and(id).filter(|id| *id >= 0)
+    }
+}
