@@ -2,7 +2,7 @@
 //!
 //! Everything about a key is declared here once: its name, type, default, meaning, and whether this version acts on it.
 //! Reading, checking, `config show`, the reference page and the suggestions for misspelt keys all come from it. In a
-//! name `<word>` stands for one segment chosen by the user and `**` for any number of them; defaults are written as in
+//! name `<word>` stands for one segment chosen by the user and `**`, at the end, for one or more; defaults are written as in
 //! an environment variable.
 
 use Kind::*;
@@ -365,13 +365,14 @@ const fn key(
 impl KeyDef {
     /// Whether the pattern of this key covers the dotted `key`.
     pub(crate) fn covers(&self, key: &str) -> bool {
-        if let Some(section) = self.name.strip_suffix(".**") {
-            return key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
-        }
         let mut segments = key.split('.');
-        self.name.split('.').all(|pattern| {
+        let (name, is_section) = match self.name.strip_suffix(".**") {
+            Some(name) => (name, true),
+            None => (self.name, false),
+        };
+        name.split('.').all(|pattern| {
             segments.next().is_some_and(|segment| pattern.starts_with('<') || pattern == segment)
-        }) && segments.next().is_none()
+        }) && segments.next().is_some() == is_section
     }
 
     /// Whether users choose a part of the name.

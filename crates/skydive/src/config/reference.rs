@@ -15,6 +15,8 @@ standard input. Without `-c`, `/etc/skydive/skydive.yml` is read if it is there.
 - Keys are case-insensitive. `http.ws.queue_size: 5` means the same as the nested form.
 - The environment beats files: `SKYDIVE_` and the key in upper case with `_` for `.` and `-`, as
   `SKYDIVE_HTTP_WS_QUEUE_SIZE=5`. Lists are separated by white space, sections are JSON objects.
+- In the name of a key `<word>` stands for a name you choose, and `**` for one or more of them:
+  `auth.<name>.users.**` is there for `auth.basic.users.bob`.
 - Flags of the command line beat the environment.
 - Times are seconds, or a number with `ms`, `s`, `m` or `h`. Sizes are bytes, or a number with `KiB`, `MiB` or `GiB`.
 - Addresses are `host:port`; `:8082` and `8082` mean `localhost:8082`, IPv6 is written `[::1]:8082`, and names of

@@ -233,21 +233,28 @@ fn unknown_key(key: &str, origin: &Origin) -> Option<Problem> {
     if keys::is_section(key) {
         return Some(Problem::error(origin, key, "is a section: keys are expected under it, not a value"));
     }
-    let shaped = KEYS.iter().map(|def| shape_like(def, key)).collect::<Vec<_>>();
+    // A key too short to fill a pattern is not near it either.
+    let shaped: Vec<String> =
+        KEYS.iter().map(|def| shape_like(def, key)).filter(|name| !name.contains('<')).collect();
     let known = shaped.iter().map(String::as_str).chain(alias::old_names());
     Some(Problem::warning(origin, key, suggestion("unknown key", key, known)))
 }
 
-/// The name of a declaration with the user's own words in place of `<word>`, so that only the rest is compared.
+/// The name of a declaration with the user's own words in place of `<word>` and `**`, so that only the rest is compared
+/// and no pattern is ever suggested.
 fn shape_like(def: &KeyDef, key: &str) -> String {
-    let given: Vec<&str> = key.split('.').collect();
-    let segments = def.name.split('.').enumerate();
-    let shaped: Vec<&str> = segments
-        .map(|(at, pattern)| match given.get(at) {
-            Some(word) if pattern.starts_with('<') => word,
-            _ => pattern,
-        })
-        .collect();
+    let mut given = key.split('.');
+    let mut shaped: Vec<&str> = Vec::new();
+    for pattern in def.name.split('.') {
+        if pattern == "**" {
+            shaped.extend(given.by_ref());
+            break;
+        }
+        match given.next() {
+            Some(word) if pattern.starts_with('<') => shaped.push(word),
+            _ => shaped.push(pattern),
+        }
+    }
     shaped.join(".")
 }
 

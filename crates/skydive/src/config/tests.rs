@@ -203,6 +203,49 @@ fn unknown_keys_are_warnings_with_the_nearest_name() {
 }
 
 #[test]
+fn words_of_the_user_fit_every_pattern() {
+    for def in KEYS.iter().filter(|def| def.is_pattern()) {
+        let words = |end: &str| {
+            let shaped = def.name.split('.').map(|part| match part {
+                "**" => end,
+                part if part.starts_with('<') => "mine",
+                part => part,
+            });
+            shaped.collect::<Vec<_>>().join(".")
+        };
+        for key in [words("bob"), words("a.b.c")] {
+            assert_eq!(keys::find(&key).map(|found| found.name), Some(def.name), "{key}");
+        }
+        if let Some(section) = words("").strip_suffix('.') {
+            assert!(keys::find(section).is_none() && keys::is_section(section), "{section}");
+        }
+    }
+    assert_told("auth: {basic: {users: {Bob: pw}}, mine: {type: noauth, users: {a.b: pw}}}\n", &[]);
+}
+
+#[test]
+fn hints_are_keys_that_can_be_written() {
+    assert_told(
+        "auth: {basic: {uesrs: {Bob: pw}}}\nagent:\n  metdata: {rack: {row: 3}}\nui: {bpf: {favourites: {a: b}}}\n",
+        &[
+            "a.yml:1: warning: auth.basic.uesrs.bob: unknown key, did you mean auth.basic.users.bob?",
+            "a.yml:3: warning: agent.metdata.rack.row: unknown key, did you mean agent.metadata.rack.row?",
+            "a.yml:4: warning: ui.bpf.favourites.a: unknown key, did you mean ui.bpf.favorites.a?",
+        ],
+    );
+    for def in KEYS {
+        // One letter too many in every segment of every name.
+        for at in 0..def.name.split('.').count() {
+            let slip = |(n, part): (usize, &str)| if n == at { format!("{part}x") } else { part.to_owned() };
+            let key: Vec<String> = def.name.replace("**", "bob").split('.').enumerate().map(slip).collect();
+            let key = key.join(".").replace(['<', '>'], "");
+            let told = told(&load_text(&format!("{key}: 1\n"))).join("\n");
+            assert!(!told.contains("**") && !told.contains('<'), "{key}: {told}");
+        }
+    }
+}
+
+#[test]
 fn wrong_values_name_file_and_key() {
     assert_told(
         "http.ws.queue_size: many\nhttp.ws.ping_delay: 0\nagent.listen: nowhere\nlogging.level: LOUD\n",
@@ -355,6 +398,9 @@ fn the_table_of_keys_is_sound() {
             let (typed, misfits) = typed::check(def.kind, &raw, &|_| None);
             assert!(typed.is_some() && misfits.is_empty(), "{}: {misfits:?}", def.name);
         }
+        let stars = def.name.find("**");
+        assert!(stars.is_none_or(|at| at + 2 == def.name.len()), "{}: `**` stands at the end", def.name);
+        assert!(!def.name.ends_with('>') || stars.is_none(), "{}", def.name);
         if def.name.contains("password") {
             assert_eq!(def.kind, Kind::Secret, "{}", def.name);
         }
