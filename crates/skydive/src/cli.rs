@@ -145,16 +145,16 @@ pub(crate) struct ServerFlags {
     /// Password
     #[arg(long, global = true, env = "SKYDIVE_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
-    /// Authority that signed the analyzer's certificate
+    /// Authority that signed the analyzer's certificate (TLS is not available yet)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
-    /// Certificate to show
+    /// Certificate to show (TLS is not available yet)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
-    /// Key of the certificate
+    /// Key of the certificate (TLS is not available yet)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Accept any certificate
+    /// Accept any certificate (TLS is not available yet)
     #[arg(long, global = true)]
     pub(crate) insecure: bool,
 }
@@ -171,6 +171,9 @@ pub(crate) enum ClientCommand {
         /// Tell on standard error what the query read
         #[arg(long)]
         explain: bool,
+        /// Accepted for old scripts, without effect as ever
+        #[arg(long, hide = true)]
+        delete: bool,
     },
     /// Print the analyzer's status
     Status,
@@ -230,6 +233,20 @@ mod tests {
         assert_eq!((host_id.as_deref(), listen.as_deref()), (Some("h1"), Some("0.0.0.0:8081")));
         assert!(parse("skydive allinone --analyzer-uid 1000").is_ok());
         assert!(parse("skydive client query G.V() --format dot --analyzer host:1").is_ok());
+        assert!(parse("skydive client query G.V() --delete").is_ok());
+    }
+
+    #[test]
+    fn help_says_what_is_not_available_yet() {
+        let help = ClientArgs::command().render_long_help().to_string();
+        let told = |flag: &str| {
+            let lines: Vec<&str> = help.lines().collect();
+            let at = lines.iter().position(|line| line.trim_start().starts_with(flag));
+            at.is_some_and(|at| lines[at..=at + 1].iter().any(|line| line.contains("not available yet")))
+        };
+        for flag in ["--cacert", "--cert", "--key", "--insecure"] {
+            assert!(told(flag), "{flag}: {help}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use skydive_client::{Credentials, Endpoint, Response, Rest, RestError};
 
 use crate::cli::{ClientCommand, ConfigFlags, ServerFlags};
 use crate::config::{self, Address, Source, Surroundings};
-use crate::terminal;
+use crate::{config_command, terminal};
 use indent::Indenter;
 pub(crate) use query::Told;
 
@@ -28,7 +28,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let rest = connect(server, flags)?;
     match command {
-        ClientCommand::Query { gremlin, format, explain } => {
+        ClientCommand::Query { gremlin, format, explain, delete: _ } => {
             query::run(&rest, &gremlin, format, explain).await
         }
         ClientCommand::Status => {
@@ -49,10 +49,9 @@ fn connect(server: &ServerFlags, flags: &ConfigFlags) -> anyhow::Result<Rest> {
             .map_err(|why| anyhow!("--analyzer or $SKYDIVE_ANALYZER: {why}"))?,
         None => {
             let loaded = config::load(&Source::read_all(&flags.conf), &[], &around);
-            if !flags.conf.is_empty()
-                && let Some(problem) = loaded.problems.iter().find(|p| p.severity == config::Severity::Error)
-            {
-                bail!("{problem}");
+            if !flags.conf.is_empty() && loaded.has_errors() {
+                config_command::tell(&loaded.problems, config::Severity::Error);
+                bail!("the configuration is not usable");
             }
             match loaded.resolved.analyzers.first() {
                 Some(address) => address.clone(),
@@ -88,8 +87,9 @@ fn advise(error: RestError) -> anyhow::Error {
         return error;
     }
     anyhow!(
-        "{error:#}\nstart an analyzer there (`skydive allinone`), or name another one with --analyzer or \
-         $SKYDIVE_ANALYZER"
+        "{}\nstart an analyzer there (`skydive allinone`), or name another one with --analyzer or \
+         $SKYDIVE_ANALYZER",
+        terminal::in_words(&error)
     )
 }
 

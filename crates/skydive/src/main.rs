@@ -12,6 +12,7 @@ mod exit;
 mod logging;
 mod probes;
 mod serve;
+mod table;
 mod terminal;
 mod version;
 mod wiring;
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if error.is::<client::Told>() => ExitCode::from(exit::FAILURE),
         Err(error) => {
-            eprintln!("{}: {error:#}", Paint::of(&io::stderr()).color(Color::Red, "error"));
+            let words = terminal::in_words(&error);
+            eprintln!("{}: {words}", Paint::of(&io::stderr()).color(Color::Red, "error"));
             ExitCode::from(exit::FAILURE)
         }
     }

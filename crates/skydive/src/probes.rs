@@ -3,29 +3,26 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use comfy_table::{ContentArrangement, Table, presets};
 use skydive_probes::{Need, PROBES};
 use skydive_sys::Privileges;
 
 use crate::config::keys::AGENT_PROBES;
-use crate::{exit, terminal};
+use crate::{exit, table, terminal};
 
 /// Prints the table.
 pub(crate) fn print() -> anyhow::Result<u8> {
     let missing = Privileges::read().context("/proc/self/status")?.missing();
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["probe", "shows", "runs", "needs", "here"]);
-    for probe in PROBES {
+    let rows = PROBES.iter().map(|probe| {
         let runs = if probe.always { "always" } else { "when asked for" };
         let needs: Vec<&str> = probe.needs.iter().map(name).collect();
         let lacks: Vec<&str> = probe.needs.iter().filter(|need| !is_here(need, &missing)).map(name).collect();
         let here = if lacks.is_empty() { "yes".to_owned() } else { format!("no {}", lacks.join(", ")) };
-        table.add_row([probe.name, probe.about, runs, &needs.join(", "), &here]);
-    }
+        [probe.name.to_owned(), probe.about.to_owned(), runs.to_owned(), needs.join(", "), here]
+    });
+    let table = table::draw(["probe", "shows", "runs", "needs", "here"], rows, table::terminal_width());
     let later: Vec<&str> =
         AGENT_PROBES.iter().copied().filter(|name| PROBES.iter().all(|probe| probe.name != *name)).collect();
-    terminal::print(format!("{table}\n"))?;
+    terminal::print(table)?;
     if !later.is_empty() {
         terminal::print(format!("not available in this version: {}\n", later.join(", ")))?;
     }

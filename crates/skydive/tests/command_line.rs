@@ -163,6 +163,30 @@ fn wrong_usage_exits_with_1() {
 }
 
 #[test]
+fn a_taken_address_is_told_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (role, key) in [("agent", "agent.listen"), ("analyzer", "analyzer.listen")] {
+        let output = run(&[role, "--listen", &address]);
+        assert_eq!(output.status.code(), Some(1), "{role}");
+        let said = stderr(&output);
+        let last = said.lines().last().unwrap();
+        assert!(last.starts_with(&format!("error: `{key}`: cannot listen on {address}: ")), "{last}");
+        assert_eq!((last.matches(&address).count(), last.matches("os error").count()), (1, 1), "{last}");
+    }
+}
+
+#[test]
+fn the_client_says_error_once_about_its_configuration() {
+    let output = run(&["client", "--conf", "/nope", "query", "G"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "/nope: error: cannot be read: No such file or directory (os error 2)\nerror: the configuration is not usable\n"
+    );
+}
+
+#[test]
 fn query_prints_the_answer_with_tabs() {
     let (address, request) =
         answer_once("200 OK\r\nX-Skydive-Explain: nodes=1;edges=0;index=1", "[{\"ID\":\"a\",\"N\":[]}]\n");
@@ -206,7 +230,7 @@ fn formats_ask_for_their_media_type() {
     }
     let (address, request) = answer_once("200 OK", "[{\"ID\":\"a\",\"Metadata\":{\"Name\":\"eth0\"}}]");
     let output = skydive()
-        .args(["client", "query", "G", "--format", "table", "--analyzer", &address])
+        .args(["client", "query", "G", "--format", "table", "--delete", "--analyzer", &address])
         .output()
         .unwrap();
     assert!(stdout(&output).contains("eth0"));

@@ -1,12 +1,15 @@
 //! Answers as tables for reading. The shape of the answer decides the columns.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Map, Value as Json};
 
+use crate::table;
 use crate::terminal::harmless;
 
-/// Columns of nodes: title, and the path inside the element.
-const NODE: &[(&str, &[&str])] = &[
+/// A column: title, and the path inside the element.
+type Column = (&'static str, &'static [&'static str]);
+
+/// Columns of nodes.
+const NODE: &[Column] = &[
     ("Name", &["Metadata", "Name"]),
     ("Type", &["Metadata", "Type"]),
     ("Host", &["Host"]),
@@ -18,7 +21,7 @@ const NODE: &[(&str, &[&str])] = &[
 ];
 
 /// Columns of edges.
-const EDGE: &[(&str, &[&str])] = &[
+const EDGE: &[Column] = &[
     ("RelationType", &["Metadata", "RelationType"]),
     ("Type", &["Metadata", "Type"]),
     ("Host", &["Host"]),
@@ -27,52 +30,88 @@ const EDGE: &[(&str, &[&str])] = &[
     ("ID", &["ID"]),
 ];
 
-/// The answer as one or several tables.
-pub(crate) fn render(answer: &Json) -> String {
+/// Columns of identifiers, which a narrow terminal shows by their beginning.
+const IDENTIFIERS: &[&str] = &["ID", "Parent", "Child"];
+
+/// Characters of a shortened identifier: as many as Graphviz output shows.
+const SHORT: usize = 8;
+
+/// Columns that a narrow terminal does without, in this order.
+const DISPENSABLE: &[&str] = &["ID", "IPV6", "MAC", "Host"];
+
+/// The answer as one or several tables for a terminal of this width, if it is one.
+pub(crate) fn render(answer: &Json, width: Option<u16>) -> String {
     match answer {
-        Json::Array(items) => list(items),
+        Json::Array(items) => list(items, width),
         scalar => format!("{}\n", cell(scalar)),
     }
 }
 
-fn list(items: &[Json]) -> String {
+fn list(items: &[Json], width: Option<u16>) -> String {
     let Some(first) = items.first() else { return "nothing found\n".to_owned() };
     match first {
         // Paths: one table each.
-        Json::Array(_) => items.iter().map(render).collect::<Vec<_>>().join("\n"),
+        Json::Array(_) => items.iter().map(|item| render(item, width)).collect::<Vec<_>>().join("\n"),
         Json::Object(fields) if fields.contains_key("Nodes") => {
             let parts = ["Nodes", "Edges"]
                 .iter()
                 .flat_map(|part| items.iter().filter_map(move |graph| graph.get(part)));
-            let tables =
-                parts.filter(|part| part.as_array().is_some_and(|part| !part.is_empty())).map(render);
+            let filled = parts.filter(|part| part.as_array().is_some_and(|part| !part.is_empty()));
+            let tables = filled.map(|part| render(part, width));
             let text = tables.collect::<Vec<_>>().join("\n");
-            if text.is_empty() { list(&[]) } else { text }
+            if text.is_empty() { list(&[], width) } else { text }
         }
         Json::Object(fields) if fields.contains_key("Parent") && fields.contains_key("Child") => {
-            columns(items, EDGE)
+            columns(items, EDGE, width)
         }
         Json::Object(fields) if fields.contains_key("ID") && fields.contains_key("Metadata") => {
-            columns(items, NODE)
+            columns(items, NODE, width)
         }
-        Json::Object(_) => objects(items),
+        Json::Object(_) => objects(items, width),
         _ => items.iter().map(|item| cell(item) + "\n").collect(),
     }
 }
 
-/// Only the columns that any element fills.
-fn columns(items: &[Json], all: &[(&str, &[&str])]) -> String {
+/// Only the columns that any element fills. What does not fit the terminal is shortened first, then left out and named.
+fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
     let value = |item: &Json, path: &[&str]| {
         path.iter().try_fold(item, |at, name| at.get(name)).map_or_else(String::new, cell)
     };
-    let used: Vec<_> =
-        all.iter().filter(|(_, path)| items.iter().any(|item| !value(item, path).is_empty())).collect();
-    let rows = items.iter().map(|item| used.iter().map(|(_, path)| value(item, path)).collect());
-    table(used.iter().map(|(title, _)| (*title).to_owned()).collect(), rows)
+    let is_used = |(_, path): &&Column| items.iter().any(|item| !value(item, path).is_empty());
+    let mut shown: Vec<Column> = all.iter().filter(is_used).copied().collect();
+    let mut rows: Vec<Vec<String>> =
+        items.iter().map(|item| shown.iter().map(|(_, path)| value(item, path)).collect()).collect();
+    let mut widths: Vec<usize> =
+        (0..shown.len()).map(|at| table::width_of(shown[at].0, rows.iter().map(|row| &row[at]))).collect();
+    let fits = |widths: &[usize]| {
+        width.is_none_or(|width| table::width_of_row(widths.iter().copied()) <= usize::from(width))
+    };
+
+    if !fits(&widths) {
+        for at in (0..shown.len()).filter(|at| IDENTIFIERS.contains(&shown[*at].0)) {
+            rows.iter_mut().for_each(|row| row[at] = row[at].chars().take(SHORT).collect());
+            widths[at] = table::width_of(shown[at].0, rows.iter().map(|row| &row[at]));
+        }
+    }
+    let mut left_out = Vec::new();
+    for title in DISPENSABLE {
+        if fits(&widths) {
+            break;
+        }
+        let Some(at) = shown.iter().position(|(shown, _)| shown == title) else { continue };
+        left_out.push(shown.remove(at).0);
+        widths.remove(at);
+        rows.iter_mut().for_each(|row| drop(row.remove(at)));
+    }
+    let mut text = table::draw(shown.iter().map(|(title, _)| *title), rows, width);
+    if !left_out.is_empty() {
+        text.push_str(&format!("not shown for lack of width: {}\n", left_out.join(", ")));
+    }
+    text
 }
 
 /// A column for every field that occurs.
-fn objects(items: &[Json]) -> String {
+fn objects(items: &[Json], width: Option<u16>) -> String {
     let mut titles: Map<String, Json> = Map::new();
     for name in items.iter().filter_map(Json::as_object).flat_map(Map::keys) {
         titles.entry(name).or_insert(Json::Null);
@@ -80,14 +119,7 @@ fn objects(items: &[Json]) -> String {
     let rows = items.iter().map(|item| {
         titles.keys().map(|name| item.get(name).map_or_else(String::new, cell)).collect::<Vec<_>>()
     });
-    table(titles.keys().map(|name| harmless(name)).collect(), rows)
-}
-
-fn table(titles: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(titles).add_rows(rows);
-    format!("{table}\n")
+    table::draw(titles.keys().map(|name| harmless(name)), rows, width)
 }
 
 /// One value; names come from the network, so nothing in them may steer the terminal.
@@ -107,20 +139,58 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn plain(answer: &Json) -> String {
+        render(answer, None)
+    }
+
     #[test]
     fn every_shape_has_a_table() {
         let node =
             |name: &str| json!({"ID": "n1", "Host": "h", "Metadata": {"Name": name, "IPV4": ["a", "b"]}});
         let edge = json!({"ID": "e", "Parent": "p", "Child": "c", "Metadata": {"RelationType": "layer2"}});
-        let text = render(&json!([node("eth0\u{1b}[2J")]));
+        let text = plain(&json!([node("eth0\u{1b}[2J")]));
         assert!(text.contains("Name") && text.contains("eth0\u{fffd}[2J") && !text.contains("MAC"), "{text}");
-        let graph = render(&json!([{"Nodes": [node("x")], "Edges": [edge]}]));
+        let graph = plain(&json!([{"Nodes": [node("x")], "Edges": [edge]}]));
         assert!(graph.contains("IPV4") && graph.contains("layer2"), "{graph}");
-        assert_eq!(render(&json!([])), "nothing found\n");
-        assert_eq!(render(&json!([{"Nodes": null, "Edges": []}])), "nothing found\n");
-        assert_eq!(render(&json!(7)), "7\n");
-        assert_eq!(render(&json!(["a", "b"])), "a\nb\n");
-        assert!(render(&json!([{"k": 1}, {"j": 2}])).contains('j'));
-        assert!(render(&json!([[node("x")], [node("y")]])).contains('y'));
+        assert_eq!(plain(&json!([])), "nothing found\n");
+        assert_eq!(plain(&json!([{"Nodes": null, "Edges": []}])), "nothing found\n");
+        assert_eq!(plain(&json!(7)), "7\n");
+        assert_eq!(plain(&json!(["a", "b"])), "a\nb\n");
+        assert!(plain(&json!([{"k": 1}, {"j": 2}])).contains('j'));
+        assert!(plain(&json!([[node("x")], [node("y")]])).contains('y'));
+    }
+
+    /// Two interfaces as hosts have them, and the edge between them.
+    fn graph() -> Json {
+        let id = |n: u8| format!("{n:08x}-1111-4222-8333-444444444444");
+        let node = |n: u8| {
+            json!({"ID": id(n), "Host": "compute-12", "Metadata": {
+                "Name": format!("tap{n}"), "Type": "veth", "State": "UP", "MAC": "02:00:00:00:00:01",
+                "IPV4": ["10.99.100.101/24"], "IPV6": ["fe80::ff:fe00:1111/64"],
+            }})
+        };
+        let edge = json!({"ID": id(9), "Host": "compute-12", "Parent": id(1), "Child": id(2),
+            "Metadata": {"RelationType": "layer2", "Type": "veth"}});
+        json!([{"Nodes": [node(1), node(2)], "Edges": [edge]}])
+    }
+
+    #[test]
+    fn a_row_is_one_line_however_narrow_the_terminal() {
+        for width in [80, 100, 132, 200] {
+            let text = render(&graph(), Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+            // Two heads, two lines below them, three rows, one line between, and what was left out.
+            let left_out = text.matches("not shown for lack of width").count();
+            assert_eq!(text.lines().count(), 8 + left_out, "{width}:\n{text}");
+            assert!(text.contains("00000001") && text.contains("tap2") && text.contains("10.99.100.101/24"));
+        }
+    }
+
+    #[test]
+    fn a_wide_terminal_and_a_pipe_get_all_of_it() {
+        let whole = "00000009-1111-4222-8333-444444444444";
+        assert!(render(&graph(), Some(200)).contains(whole));
+        assert!(render(&graph(), None).contains(whole));
+        assert!(!render(&graph(), Some(80)).contains(whole));
     }
 }

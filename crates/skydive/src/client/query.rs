@@ -9,6 +9,7 @@ use skydive_client::{Explained, Rest};
 use super::complaint::draw;
 use super::{advise, columns, print, print_json, require_ok};
 use crate::cli::Format;
+use crate::table;
 use crate::terminal::{Paint, harmless};
 
 /// Carries what the query read.
@@ -51,7 +52,7 @@ pub(crate) async fn run(rest: &Rest, gremlin: &str, format: Format, explain: boo
         Format::Json => print_json(&body, "\t"),
         Format::Table => {
             let json: Json = serde_json::from_slice(&body).context("the answer is not JSON")?;
-            print(columns::render(&json).as_bytes())
+            print(columns::render(&json, table::terminal_width()).as_bytes())
         }
         Format::Dot | Format::Pcap => print(&body),
     }
