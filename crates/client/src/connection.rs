@@ -1,12 +1,14 @@
 //! One WebSocket to a server.
 //!
 //! The owner drives it: messages queued through [`Outgoing`] are written, pings answered and messages read while it
-//! awaits [`Connection::next`]. The queue is bounded; who fills it waits. A connection on which nothing arrives for
-//! longer than the server's ping interval allows is taken for dead.
+//! awaits [`Connection::next`]. The queue is bounded; who fills it waits. A connection on which no byte arrives for
+//! longer than the server's ping interval allows is taken for dead; time in which nobody awaited `next` does not count.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -14,7 +16,6 @@ use http::StatusCode;
 use skydive_proto::{Envelope, EnvelopeError, Handshake, Protocol, header};
 use skydive_value::SmolStr;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -26,6 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use crate::Endpoint;
+use crate::watched::Watched;
 
 /// Limits and deadlines of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct ConnectionSettings {
     pub queue: usize,
     /// How long nothing may arrive. Servers ping every two seconds unless told otherwise.
     pub silence: Duration,
-    /// How long one write may take.
+    /// How long the server may take nothing of what is written to it.
     pub write_deadline: Duration,
 }
 
@@ -58,7 +60,7 @@ pub struct Outgoing {
 /// An open connection.
 #[derive(Debug)]
 pub struct Connection {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Watched>,
     protocol: Protocol,
     server: ServerIdentity,
     queue: mpsc::Receiver<Envelope>,
@@ -68,8 +70,14 @@ pub struct Connection {
     /// Whether the socket holds frames that are not written yet.
     unflushed: bool,
     settings: ConnectionSettings,
-    heard_at: Instant,
+    /// Silence before this moment says nothing: nobody listened.
+    listening_since: Instant,
+    /// When somebody last listened.
+    listened_until: Instant,
 }
+
+/// Somebody listens until this is dropped.
+struct Listening<'a>(&'a mut Connection);
 
 /// A connection that did not come about.
 #[derive(Debug, Error)]
@@ -141,7 +149,7 @@ pub enum Ended {
     /// Nothing arrived, not even a ping.
     #[error("nothing heard for {0:?}")]
     Silent(Duration),
-    /// A write did not end in time.
+    /// A write made no progress for too long.
     #[error("the server does not read")]
     Stuck,
     /// A message was too large.
@@ -206,7 +214,7 @@ impl Connection {
             .max_message_size(Some(settings.message_max))
             .max_frame_size(Some(settings.message_max))
             .read_buffer_size(READ_BUFFER);
-        let shaken = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
+        let shaken = tokio_tungstenite::client_async_with_config(request, Watched::new(stream), Some(config));
         let (socket, answer) = match timeout(settings.write_deadline, shaken).await {
             Ok(Ok(open)) => open,
             Ok(Err(WsError::Http(answer))) if answer.status() == StatusCode::CONFLICT => {
@@ -219,7 +227,7 @@ impl Connection {
             Err(_) => return Err(ConnectError::Handshake { url, reason: "no answer in time".to_owned() }),
         };
         let named = |name: &'static str| {
-            let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+            let value = answer.headers().get(name).and_then(|value| str::from_utf8(value.as_bytes()).ok());
             value
                 .filter(|value| !value.is_empty())
                 .map(SmolStr::from)
@@ -228,6 +236,7 @@ impl Connection {
         let server =
             ServerIdentity { host_id: named(header::HOST_ID)?, service_type: named(header::SERVICE_TYPE)? };
         let (outgoing, queue) = mpsc::channel(settings.queue.max(1));
+        let now = Instant::now();
         Ok(Self {
             socket,
             protocol: handshake.protocol,
@@ -237,7 +246,8 @@ impl Connection {
             pending: VecDeque::new(),
             unflushed: false,
             settings,
-            heard_at: Instant::now(),
+            listening_since: now,
+            listened_until: now,
         })
     }
 
@@ -248,7 +258,7 @@ impl Connection {
 
     /// The address of this end.
     pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
-        self.socket.get_ref().local_addr()
+        self.socket.get_ref().tcp.local_addr()
     }
 
     /// A way to queue messages from elsewhere.
@@ -267,17 +277,26 @@ impl Connection {
     /// call at the latest.
     pub async fn next(&mut self) -> Result<Envelope, Ended> {
         loop {
+            // A server that talks without pause must not keep what is queued from going out.
+            if self.pending.is_empty()
+                && let Ok(message) = self.queue.try_recv()
+            {
+                self.take_queued(&message);
+            }
             self.write_pending().await?;
-            let silent_at = self.heard_at + self.settings.silence;
+            let listening = Listening::start(self);
+            let connection = &mut *listening.0;
+            let silent_at = connection.silent_at();
             tokio::select! {
-                read = self.socket.next() => {
-                    self.heard_at = Instant::now();
-                    if let Some(message) = self.judge(read)? {
-                        return Ok(message);
-                    }
-                }
-                Some(message) = self.queue.recv() => self.take_queued(&message),
-                () = sleep_until(silent_at) => return Err(Ended::Silent(self.settings.silence)),
+                biased;
+                read = connection.socket.next() => if let Some(message) = connection.judge(read)? {
+                    return Ok(message);
+                },
+                Some(message) = connection.queue.recv() => connection.take_queued(&message),
+                // Part of a message may have come.
+                () = sleep_until(silent_at) => if connection.silent_at() <= silent_at {
+                    return Err(Ended::Silent(connection.settings.silence));
+                },
             }
         }
     }
@@ -309,23 +328,25 @@ impl Connection {
             return Ok(());
         }
         let (socket, pending, unflushed) = (&mut self.socket, &mut self.pending, &mut self.unflushed);
-        let written = async {
-            while !pending.is_empty() {
-                poll_fn(|cx| socket.poll_ready_unpin(cx)).await?;
-                if let Some(frame) = pending.pop_front() {
-                    *unflushed = true;
-                    socket.start_send_unpin(frame)?;
-                }
+        let deadline = self.settings.write_deadline;
+        let mut taken = socket.get_ref().written;
+        let mut stuck = pin!(sleep_until(Instant::now() + deadline));
+        poll_fn(|cx| {
+            if let Poll::Ready(written) = poll_write(socket, pending, unflushed, cx) {
+                return Poll::Ready(written.map_err(|error| Ended::Lost(error.to_string())));
             }
-            socket.flush().await?;
-            *unflushed = false;
-            Ok::<(), WsError>(())
-        };
-        match timeout(self.settings.write_deadline, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Ended::Lost(error.to_string())),
-            Err(_) => Err(Ended::Stuck),
-        }
+            let now_taken = socket.get_ref().written;
+            if now_taken != taken {
+                taken = now_taken;
+                stuck.as_mut().reset(Instant::now() + deadline);
+            }
+            stuck.as_mut().poll(cx).map(|()| Err(Ended::Stuck))
+        })
+        .await
+    }
+
+    fn silent_at(&self) -> Instant {
+        self.socket.get_ref().heard_at.max(self.listening_since) + self.settings.silence
     }
 
     fn judge(&self, read: Option<Result<Message, WsError>>) -> Result<Option<Envelope>, Ended> {
@@ -346,6 +367,40 @@ impl Connection {
         };
         Ok(Some(Envelope::decode(self.protocol, bytes, self.settings.message_max)?))
     }
+}
+
+impl<'a> Listening<'a> {
+    fn start(connection: &'a mut Connection) -> Self {
+        let now = Instant::now();
+        // What nobody listened to is cut out of the silence.
+        let heard_at = connection.socket.get_ref().heard_at.max(connection.listening_since);
+        connection.listening_since = heard_at + (now - connection.listened_until.max(heard_at));
+        Self(connection)
+    }
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.listened_until = Instant::now();
+    }
+}
+
+fn poll_write(
+    socket: &mut WebSocketStream<Watched>,
+    pending: &mut VecDeque<Message>,
+    unflushed: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), WsError>> {
+    while !pending.is_empty() {
+        ready!(socket.poll_ready_unpin(cx))?;
+        if let Some(frame) = pending.pop_front() {
+            *unflushed = true;
+            socket.start_send_unpin(frame)?;
+        }
+    }
+    ready!(socket.poll_flush_unpin(cx))?;
+    *unflushed = false;
+    Poll::Ready(Ok(()))
 }
 
 /// Queued messages that go out before the socket is looked at again.
@@ -372,4 +427,117 @@ fn request(endpoint: &Endpoint, url: &str, handshake: &Handshake) -> Result<Requ
         request.headers_mut().append(HeaderName::from_static(name), value);
     }
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::sleep;
+    use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A connection and the server's end of its socket.
+    async fn connected(settings: ConnectionSettings) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let accepted = async {
+            let mut stream = listener.accept().await.unwrap().0;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+            assert!(head.to_lowercase().contains("x-host-id: h\u{f4}te-2\r\n"), "{head}");
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Accept: {}\r\nX-Host-ID: h\u{f4}te\r\nX-Service-Type: analyzer\r\n\r\n",
+                derive_accept_key(key.as_bytes())
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        };
+        let handshake =
+            Handshake { host_id: "h\u{f4}te-2".into(), client_type: "agent".into(), ..Handshake::default() };
+        let opened = Connection::open(&endpoint, "/", &handshake, settings);
+        let (connection, socket) = tokio::join!(opened, accepted);
+        (connection.unwrap(), socket)
+    }
+
+    fn text_frame(text: &str) -> Vec<u8> {
+        let mut frame = vec![0x81, 126];
+        frame.extend((text.len() as u16).to_be_bytes());
+        frame.extend(text.as_bytes());
+        frame
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_something_is_not_stuck() {
+        let settings = ConnectionSettings { write_deadline: 300 * MS, ..ConnectionSettings::default() };
+        let (mut connection, mut socket) = connected(settings).await;
+        assert_eq!(connection.server().host_id, "hôte");
+        let slow = tokio::spawn(async move {
+            let mut room = vec![0; 1 << 20];
+            let mut taken = 0;
+            while taken < 40 << 20 {
+                taken += socket.read(&mut room).await.unwrap();
+                sleep(20 * MS).await;
+            }
+            socket
+        });
+        let begin = Instant::now();
+        let large = Envelope::json("Graph", "Sync", vec![b'0'; 60 << 20].into());
+        let sent = timeout(60_000 * MS, connection.send(&large)).await.unwrap();
+        // It took some for much longer than the deadline, and then nothing more.
+        assert!(matches!(sent, Err(Ended::Stuck)), "{sent:?}");
+        let _socket = slow.await.unwrap();
+        assert!(begin.elapsed() > 2 * settings.write_deadline);
+    }
+
+    #[tokio::test]
+    async fn silence_counts_only_while_somebody_listens() {
+        let settings = ConnectionSettings { silence: 200 * MS, ..ConnectionSettings::default() };
+        let (mut connection, mut socket) = connected(settings).await;
+        assert_eq!(connection.server().host_id, "hôte");
+        for n in 0..4 {
+            socket.write_all(&text_frame(r#"{"Namespace":"Graph","Type":"x"}"#)).await.unwrap();
+            sleep(300 * MS).await;
+            assert!(connection.next().await.is_ok(), "{n}");
+        }
+        sleep(300 * MS).await;
+        let late = tokio::spawn(async move {
+            sleep(100 * MS).await;
+            socket.write_all(&text_frame(r#"{"Namespace":"Graph","Type":"x"}"#)).await.unwrap();
+            socket
+        });
+        assert!(connection.next().await.is_ok());
+        let _socket = late.await.unwrap();
+        let begin = Instant::now();
+        // Who looks away again and again still hears the silence.
+        let ended = loop {
+            if let Ok(ended) = timeout(50 * MS, connection.next()).await {
+                break ended;
+            }
+        };
+        assert!(matches!(ended, Err(Ended::Silent(_))), "{ended:?}");
+        assert!(begin.elapsed() < 2000 * MS);
+    }
+
+    #[tokio::test]
+    async fn parts_of_a_message_are_signs_of_life() {
+        let settings = ConnectionSettings { silence: 200 * MS, ..ConnectionSettings::default() };
+        let (mut connection, mut socket) = connected(settings).await;
+        let slow = tokio::spawn(async move {
+            for byte in text_frame(r#"{"Type":"x"}"#) {
+                socket.write_all(&[byte]).await.unwrap();
+                sleep(50 * MS).await;
+            }
+        });
+        assert_eq!(connection.next().await.unwrap().kind, "x");
+        slow.await.unwrap();
+    }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod endpoint;
 mod reconnect;
 mod rest;
+mod watched;
 
 pub use connection::{ConnectError, Connection, ConnectionSettings, Ended, Gone, Outgoing, ServerIdentity};
 pub use endpoint::{Credentials, Endpoint, EndpointError, Scheme};
