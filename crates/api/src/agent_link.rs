@@ -29,7 +29,8 @@ pub trait AgentLink: Send + Sync {
 
 /// The hub's end of one agent link. One whose connection never opened is dropped without a word.
 pub trait AgentSession: Send {
-    /// A message, in order of arrival. `Err` says why it makes no sense, which ends the connection.
+    /// A message, in order of arrival. `Err` says why it makes no sense, which ends the connection. Dropped unfinished
+    /// when the agent is found dead meanwhile.
     fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), String>>;
 
     /// The connection has ended. The host id is free again when this is done.
@@ -109,7 +110,10 @@ async fn talk(
         let turn = tokio::select! {
             biased;
             message = speaker.next() => match message {
-                Ok(message) => session.message(message).await.map_err(|reason| speaker.malformed(&reason)),
+                Ok(message) => match speaker.during(session.message(message)).await {
+                    Ok(verdict) => verdict.map_err(|reason| speaker.malformed(&reason)),
+                    Err(parting) => Err(parting),
+                },
                 Err(parting) => Err(parting),
             },
             Some(message) = queue.recv() => {

@@ -4,6 +4,7 @@
 //! 409 for a host id that is taken, and a connection that is opened and closed at once for parameters that make no
 //! sense.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,9 +25,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use crate::respond;
 use crate::router::Serving;
 use crate::server::PeerAddr;
+use crate::traffic::Counted;
 
 /// The server's end of a WebSocket.
-pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
 
 /// A request that is a WebSocket handshake.
 pub(crate) struct Caller {
@@ -78,7 +80,7 @@ impl Caller {
         let upgrade = self.upgrade;
         serving.tasks.spawn(async move {
             let io = match upgrade.await {
-                Ok(io) => TokioIo::new(io),
+                Ok(io) => Counted::new(TokioIo::new(io)),
                 Err(error) => {
                     tracing::debug!(%error, "WebSocket not opened");
                     return;
@@ -100,7 +102,7 @@ impl Caller {
         for (name, value) in
             [(header::HOST_ID, &serving.identity.host), (header::SERVICE_TYPE, &serving.identity.service)]
         {
-            if let Ok(value) = HeaderValue::from_str(value) {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 headers.insert(name, value);
             }
         }
@@ -112,15 +114,24 @@ impl Caller {
 fn parameters(request: &Request) -> Result<Handshake, HandshakeError> {
     let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
     let query = query.map(|Query(pairs)| pairs).unwrap_or_default();
-    Handshake::parse(|name| {
-        let values = request.headers().get_all(name);
-        let values: Vec<String> =
-            values.into_iter().filter_map(|value| Some(value.to_str().ok()?.to_owned())).collect();
+    let unreadable = Cell::new(None);
+    let handshake = Handshake::parse(|name| {
+        let mut values = Vec::new();
+        for value in request.headers().get_all(name) {
+            match str::from_utf8(value.as_bytes()) {
+                Ok(value) => values.push(value.to_owned()),
+                Err(_) => {
+                    let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                    unreadable.set(Some(HandshakeError::Unknown { name, value }));
+                }
+            }
+        }
         if !values.is_empty() || name == header::PERSISTENCE_POLICY {
             return values;
         }
         query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
-    })
+    });
+    unreadable.take().map_or(handshake, Err)
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

@@ -13,8 +13,10 @@ mod handshake;
 mod identity;
 mod live;
 mod metrics;
+mod paced;
 mod page;
 mod permission;
+mod pulse;
 mod queries;
 mod respond;
 mod roster;
@@ -26,6 +28,7 @@ mod status;
 mod subscriber;
 mod telemetry;
 mod topology;
+mod traffic;
 
 pub use agent_link::{Agent, AgentEndpoint, AgentLink, AgentSession, Conflict};
 pub use live::{Derive, Ended, LiveCounters, LiveGraph, LiveOwner, Stopped, Subscription};

@@ -3,14 +3,16 @@
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
 use futures_util::stream;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use skydive_proto::{Pieces, media};
+use tokio::time::timeout;
 
-use crate::ApiTelemetry;
+use crate::router::Serving;
 
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -59,14 +61,10 @@ pub(crate) fn pieces(media: HeaderValue, mut pieces: Pieces) -> Response {
     typed(media, body)
 }
 
-/// The body of a request, or the refusal of one that is too large or breaks off.
-pub(crate) async fn read_body(
-    request: Request,
-    max: usize,
-    telemetry: &ApiTelemetry,
-) -> Result<Bytes, Response> {
+/// The body of a request, or the refusal of one that is too large, breaks off or does not come.
+pub(crate) async fn read_body(request: Request, max: usize, serving: &Serving) -> Result<Bytes, Response> {
     let too_large = || {
-        telemetry.oversized_body(max);
+        serving.telemetry.oversized_body(max);
         let mut response =
             error(StatusCode::PAYLOAD_TOO_LARGE, format!("request body exceeds the limit of {max} bytes"));
         response.headers_mut().insert(CONNECTION, CLOSE);
@@ -77,9 +75,22 @@ pub(crate) async fn read_body(
     if announced.is_some_and(|length: u64| length > max as u64) {
         return Err(too_large());
     }
-    match Limited::new(request.into_body(), max).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(fault) if fault.is::<LengthLimitError>() => Err(too_large()),
-        Err(fault) => Err(error(StatusCode::BAD_REQUEST, format!("request body breaks off: {fault}"))),
+    let mut body = Limited::new(request.into_body(), max);
+    let mut collected = BytesMut::new();
+    loop {
+        let Ok(frame) = timeout(serving.settings.progress, body.frame()).await else {
+            let mut response = error(StatusCode::REQUEST_TIMEOUT, "request body does not come");
+            response.headers_mut().insert(CONNECTION, CLOSE);
+            return Err(response);
+        };
+        match frame {
+            None => return Ok(collected.freeze()),
+            // Trailers say nothing here.
+            Some(Ok(frame)) => collected.extend_from_slice(frame.data_ref().map_or(&[], |bytes| bytes)),
+            Some(Err(fault)) if fault.is::<LengthLimitError>() => return Err(too_large()),
+            Some(Err(fault)) => {
+                return Err(error(StatusCode::BAD_REQUEST, format!("request body breaks off: {fault}")));
+            }
+        }
     }
 }

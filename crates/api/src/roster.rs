@@ -1,7 +1,8 @@
 //! Who is connected to an endpoint: one connection per host id.
 //!
 //! A newcomer with a known id makes the holder prove that it is alive: it is pinged, and when it does not answer in
-//! time its connection is ended and the newcomer gets the seat.
+//! time its connection ends and the newcomer gets the seat. The holder judges this itself, because only there it is
+//! known whether anybody listened; while it cannot say, it keeps its seat.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +27,6 @@ pub(crate) struct Seat {
     host_id: SmolStr,
     /// Asks for a sign of life; answered with the next pong.
     pub(crate) probes: mpsc::Receiver<oneshot::Sender<()>>,
-    /// The seat is given to somebody else.
-    pub(crate) evicted: CancellationToken,
     left: CancellationToken,
 }
 
@@ -39,16 +38,13 @@ pub(crate) struct Taken;
 struct Holder {
     status: ConnStatus,
     probes: mpsc::Sender<oneshot::Sender<()>>,
-    evicted: CancellationToken,
     left: CancellationToken,
 }
 
-/// How long a holder may take to show that it is alive, and to leave when it did not.
-const PROOF_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a newcomer waits, in all.
+const CLAIM_DEADLINE: Duration = Duration::from_secs(1);
 /// Probes of one holder that may wait; more newcomers than that wait in the queue.
 const PROBES: usize = 4;
-/// Holders that one newcomer may drive out before it gives up: others come for the same id.
-const ATTEMPTS: usize = 3;
 
 impl Roster {
     /// A roster without anybody.
@@ -73,21 +69,19 @@ impl Roster {
 
     /// Takes the seat of `host_id`, from a dead holder if need be.
     pub(crate) async fn claim(&self, host_id: &SmolStr, status: &ConnStatus) -> Result<Seat, Taken> {
-        for _ in 0..ATTEMPTS {
-            let holder = match self.take(host_id, status) {
-                Ok(seat) => return Ok(seat),
-                Err(holder) => holder,
-            };
-            if holder.is_alive().await {
-                return Err(Taken);
+        let claimed = async {
+            loop {
+                let holder = match self.take(host_id, status) {
+                    Ok(seat) => return Ok(seat),
+                    Err(holder) => holder,
+                };
+                if holder.is_alive().await {
+                    return Err(Taken);
+                }
+                tracing::info!(%host_id, "seat of a gone connection taken by a newcomer");
             }
-            tracing::info!(%host_id, "connection without sign of life ended for a newcomer");
-            holder.evicted.cancel();
-            if timeout(PROOF_DEADLINE, holder.left.cancelled()).await.is_err() {
-                return Err(Taken);
-            }
-        }
-        Err(Taken)
+        };
+        timeout(CLAIM_DEADLINE, claimed).await.unwrap_or(Err(Taken))
     }
 
     fn take(&self, host_id: &SmolStr, status: &ConnStatus) -> Result<Seat, Box<Holder>> {
@@ -96,11 +90,10 @@ impl Roster {
             return Err(Box::new(holder.clone()));
         }
         let (sender, probes) = mpsc::channel(PROBES);
-        let (evicted, left) = (CancellationToken::new(), CancellationToken::new());
-        let holder =
-            Holder { status: status.clone(), probes: sender, evicted: evicted.clone(), left: left.clone() };
+        let left = CancellationToken::new();
+        let holder = Holder { status: status.clone(), probes: sender, left: left.clone() };
         seats.insert(host_id.clone(), holder);
-        Ok(Seat { roster: self.clone(), host_id: host_id.clone(), probes, evicted, left })
+        Ok(Seat { roster: self.clone(), host_id: host_id.clone(), probes, left })
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<SmolStr, Holder>> {
@@ -109,13 +102,18 @@ impl Roster {
 }
 
 impl Holder {
+    /// Waits until the holder has shown that it is alive, or has left.
     async fn is_alive(&self) -> bool {
         let proof = async {
             let (proven, proof) = oneshot::channel();
             self.probes.send(proven).await.ok()?;
             proof.await.ok()
         };
-        matches!(timeout(PROOF_DEADLINE, proof).await, Ok(Some(())))
+        tokio::select! {
+            biased;
+            () = self.left.cancelled() => false,
+            Some(()) = proof => true,
+        }
     }
 }
 
@@ -128,6 +126,8 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test]
@@ -143,10 +143,21 @@ mod tests {
         assert!(matches!(roster.claim(&id, &status).await, Err(Taken)));
         let seat = live.await.unwrap();
 
-        // From here on the holder answers nothing, but leaves when it is told to.
-        let leaving = tokio::spawn(async move { seat.evicted.cancelled().await });
-        assert!(roster.claim(&id, &status).await.is_ok());
+        // From here on the holder cannot say whether it is alive: it keeps its seat.
+        let begin = Instant::now();
+        assert!(matches!(roster.claim(&id, &status).await, Err(Taken)));
+        assert_eq!(begin.elapsed().as_secs(), 1);
+
+        // It finds out that it is not.
+        let mut seat = seat;
+        let leaving = tokio::spawn(async move {
+            // The first two newcomers have given up.
+            while seat.probes.recv().await.is_some_and(|proven| proven.is_closed()) {}
+        });
+        let claimed = roster.claim(&id, &status).await;
         leaving.await.unwrap();
+        assert!(claimed.is_ok());
+        drop(claimed);
         assert!(roster.is_empty());
     }
 }

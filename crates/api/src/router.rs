@@ -13,6 +13,7 @@ use http::{HeaderValue, StatusCode};
 use prometheus_client::registry::Registry;
 use skydive_proto::Identity;
 use skydive_value::Clock;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
@@ -49,6 +50,8 @@ pub(crate) struct Serving {
     pub(crate) clock: Clock,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Whole graphs that may be written at once: each takes a thread, and many bytes.
+    pub(crate) whole_graphs: Arc<Semaphore>,
 }
 
 /// A path with what it demands and what it does.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,10 +14,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::paced::Paced;
 use crate::router::{Areas, Serving, router};
 use crate::{ApiSettings, ApiTelemetry, Permission};
 
@@ -42,7 +45,9 @@ pub struct Server {
     router: Router,
     stop: CancellationToken,
     tasks: TaskTracker,
-    drain: Duration,
+    settings: ApiSettings,
+    telemetry: ApiTelemetry,
+    places: Arc<Semaphore>,
 }
 
 /// Address of the client of a request.
@@ -51,7 +56,12 @@ pub(crate) struct PeerAddr(pub(crate) SocketAddr);
 
 /// How long a client may take to send the head of a request, and how long an idle connection stays.
 const HEAD_DEADLINE: Duration = Duration::from_mins(1);
-/// Pause after a failed accept, most likely for lack of file descriptors.
+/// Whole graphs written at once; others wait.
+const WHOLE_GRAPHS: usize = 4;
+/// What a client is told when too many are connected.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+/// Pause after an accept that failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Listener {
@@ -70,7 +80,9 @@ impl Listener {
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = self.tcp.accept().await?;
-        stream.set_nodelay(true)?;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "connection already gone");
+        }
         Ok((stream, peer))
     }
 }
@@ -89,12 +101,14 @@ impl Server {
         let serving = Serving {
             identity: areas.identity.clone(),
             settings,
-            telemetry,
+            telemetry: telemetry.clone(),
             clock,
             stop: stop.clone(),
             tasks: tasks.clone(),
+            whole_graphs: Arc::new(Semaphore::new(WHOLE_GRAPHS)),
         };
-        Self { router: router(areas, serving, permission), stop, tasks, drain: settings.drain }
+        let places = Arc::new(Semaphore::new(settings.connections));
+        Self { router: router(areas, serving, permission), stop, tasks, settings, telemetry, places }
     }
 
     /// Serves until the stop signal, then lets running requests end and says goodbye on WebSockets.
@@ -105,27 +119,44 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let connection = serve(self.router.clone(), stream, peer, self.stop.clone(), self.drain);
-                    self.tasks.spawn(connection);
-                }
-                Err(error) => {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) if lacks_resources(&error) => {
                     tracing::warn!(%error, address = %listener.address, "connection not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
+                // It was gone before it was taken.
+                Err(error) => tracing::debug!(%error, "connection not accepted"),
             }
         }
         drop(listener);
         self.tasks.close();
-        if tokio::time::timeout(self.drain, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(self.settings.drain, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "connections cut off");
         }
     }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.telemetry.refused_connection(self.settings.connections);
+            // The buffer of a new connection takes this at once; if not, the client sees only the end.
+            let _ = stream.try_write(FULL);
+            return;
+        };
+        let stream = Paced::new(stream, self.settings.progress, place);
+        let connection = serve(self.router.clone(), stream, peer, self.stop.clone(), self.settings.drain);
+        self.tasks.spawn(connection);
+    }
+}
+
+/// Whether an accept fails until somebody gives something back: it would fail again at once, and the connection
+/// still waits.
+fn lacks_resources(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
 }
 
 async fn serve(
     router: Router,
-    stream: TcpStream,
+    stream: Paced<TcpStream>,
     peer: SocketAddr,
     stop: CancellationToken,
     drain: Duration,
@@ -153,5 +184,17 @@ async fn serve(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_resources_pauses_the_listener() {
+        for (error, pauses) in [(libc::EMFILE, true), (libc::ENOBUFS, true), (libc::ECONNABORTED, false)] {
+            assert_eq!(lacks_resources(&io::Error::from_raw_os_error(error)), pauses);
+        }
     }
 }

@@ -11,6 +11,10 @@ pub struct ApiSettings {
     pub limits: Limits,
     /// WebSockets.
     pub ws: WebSocketSettings,
+    /// Connections open at once; those above are refused.
+    pub connections: usize,
+    /// How long a client may take none of its answer, or send none of its body.
+    pub progress: Duration,
     /// How long requests and connections may take to end after the stop signal.
     pub drain: Duration,
 }
@@ -24,13 +28,19 @@ pub struct WebSocketSettings {
     pub pong_timeout: Duration,
     /// Messages waiting for a slow client before it is closed (`http.ws.queue_size`).
     pub queue_size: usize,
-    /// How long one write may take.
+    /// How long a client may take nothing of what is written to it.
     pub write_deadline: Duration,
 }
 
 impl Default for ApiSettings {
     fn default() -> Self {
-        Self { limits: Limits::default(), ws: WebSocketSettings::default(), drain: Duration::from_secs(5) }
+        Self {
+            limits: Limits::default(),
+            ws: WebSocketSettings::default(),
+            connections: 4096,
+            progress: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
     }
 }
 

@@ -1,21 +1,29 @@
 //! One open WebSocket: pings, deadlines, limits, goodbyes. What is said is the business of the endpoints.
+//!
+//! The connection is kept alive while its endpoint waits for a message, works on one ([`Speaker::during`]) or sends
+//! ([`Speaker::send`]): pings go out, and one message is read ahead, behind which a pong may be. Nothing more is read
+//! before that message is taken, so a client cannot fill the memory.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use skydive_proto::{ConnStatus, Envelope, Handshake, Protocol, format_rfc3339};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use skydive_proto::{ConnStatus, Envelope, EnvelopeError, Handshake, Protocol, format_rfc3339};
 use skydive_value::SmolStr;
 use tokio::io::AsyncReadExt;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use crate::handshake::Socket;
+use crate::pulse::Pulse;
 use crate::roster::Seat;
 use crate::router::Serving;
 
@@ -27,10 +35,29 @@ pub(crate) struct Speaker {
     protocol: Protocol,
     message_max: usize,
     seat: Seat,
-    /// Newcomers waiting for a sign of life.
-    probing: Vec<oneshot::Sender<()>>,
-    ping_at: Instant,
-    pong_at: Instant,
+    pulse: Pulse,
+    /// Wakes for what `pulse` has to do next.
+    alarm: Pin<Box<Sleep>>,
+    /// What was read while something else was done; nothing more is read before it is taken.
+    ahead: Option<Ahead>,
+    /// A large message that is being decoded.
+    decoding: Option<JoinHandle<Result<Envelope, EnvelopeError>>>,
+    /// Bytes of the socket at the last look.
+    seen: Seen,
+    /// Whether the socket holds frames that are not written yet.
+    unflushed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    read: u64,
+    written: u64,
+}
+
+/// What comes next.
+enum Ahead {
+    Frame(Bytes),
+    End(Parting),
 }
 
 /// Why a connection ends.
@@ -65,6 +92,8 @@ const REASON_MAX: usize = 123;
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
 /// Most bytes of an oversized message taken off the line so that its sender sees the goodbye.
 const LEFTOVER_MAX: usize = 64 << 20;
+/// Messages larger than this, in bytes, are decoded off the threads that serve everybody.
+const LARGE: usize = 1 << 20;
 
 impl Speaker {
     pub(crate) fn new(
@@ -75,17 +104,20 @@ impl Speaker {
         seat: Seat,
     ) -> Self {
         let now = Instant::now();
+        let ws = serving.settings.ws;
         Self {
             socket,
-            serving,
             host_id: handshake.host_id.clone(),
             protocol: handshake.protocol,
             message_max,
             seat,
-            probing: Vec::new(),
-            // Some clients act only on the first ping.
-            ping_at: now,
-            pong_at: now,
+            pulse: Pulse::new(ws.ping_delay, ws.pong_timeout, now),
+            alarm: Box::pin(sleep_until(now)),
+            ahead: None,
+            decoding: None,
+            seen: Seen::default(),
+            unflushed: false,
+            serving,
         }
     }
 
@@ -95,107 +127,207 @@ impl Speaker {
 
     /// The next message, or why there will be none. Keeps the connection alive meanwhile. Safe to drop while waiting.
     pub(crate) async fn next(&mut self) -> Result<Envelope, Parting> {
-        let (ping_delay, late) = {
-            let ws = &self.serving.settings.ws;
-            (ws.ping_delay, ws.ping_delay + ws.pong_timeout)
-        };
-        loop {
-            if self.ping_at <= Instant::now() {
-                self.ping_at = Instant::now() + ping_delay;
-                self.ping().await;
+        self.pulse.was_away(Instant::now());
+        let stop = self.serving.stop.clone();
+        let mut stopped = pin!(stop.cancelled());
+        poll_fn(|cx| {
+            self.account();
+            if stopped.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Parting::Close(code::GOING_AWAY, "stopping".to_owned())));
             }
-            let (stop, evicted) = (&self.serving.stop, &self.seat.evicted);
-            tokio::select! {
-                biased;
-                () = evicted.cancelled() => return Err(Parting::NoPong),
-                () = stop.cancelled() => return Err(Parting::Close(code::GOING_AWAY, "stopping".to_owned())),
-                read = self.socket.next() => {
-                    if let Some(message) = self.judge(read)? {
-                        return Ok(message);
-                    }
+            loop {
+                if let Poll::Ready(heard) = self.poll_heard(cx) {
+                    return Poll::Ready(heard);
                 }
-                Some(proven) = self.seat.probes.recv() => {
-                    self.probing.push(proven);
-                    self.ping().await;
+                if let Poll::Ready(parting) = self.poll_alive(cx, false) {
+                    return Poll::Ready(Err(parting));
                 }
-                () = sleep_until(self.ping_at) => {}
-                () = sleep_until(self.pong_at + late) => return Err(Parting::NoPong),
+                if self.decoding.is_some() || self.ahead.is_none() {
+                    return Poll::Pending;
+                }
             }
-        }
+        })
+        .await
     }
 
-    /// Writes frames, within the write deadline.
-    pub(crate) async fn send(&mut self, frames: impl IntoIterator<Item = Message>) -> Result<(), Parting> {
-        let (socket, evicted) = (&mut self.socket, &self.seat.evicted);
-        let written = async {
-            for frame in frames {
-                socket.feed(frame).await?;
+    /// Keeps the connection alive until `work` is done.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Parting> {
+        let mut work = pin!(work);
+        self.pulse.was_away(Instant::now());
+        poll_fn(|cx| {
+            self.account();
+            let done = work.as_mut().poll(cx);
+            // Work that computes hears nothing.
+            self.pulse.was_away(Instant::now());
+            match done {
+                Poll::Ready(done) => Poll::Ready(Ok(done)),
+                Poll::Pending => self.poll_alive(cx, false).map(Err),
             }
-            socket.flush().await
-        };
-        tokio::select! {
-            () = evicted.cancelled() => Err(Parting::NoPong),
-            written = timeout(self.serving.settings.ws.write_deadline, written) => match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(Parting::Lost(error.to_string())),
-                Err(_) => Err(Parting::Stuck),
-            },
+        })
+        .await
+    }
+
+    /// Writes frames. The client may take as long as it likes for all of them, but within the write deadline it has
+    /// to take something.
+    pub(crate) async fn send(&mut self, frames: impl IntoIterator<Item = Message>) -> Result<(), Parting> {
+        let deadline = self.serving.settings.ws.write_deadline;
+        let mut frames = frames.into_iter();
+        let mut taken = self.socket.get_ref().written();
+        let mut stuck = pin!(sleep_until(Instant::now() + deadline));
+        self.pulse.was_away(Instant::now());
+        let sent = poll_fn(|cx| {
+            self.account();
+            if let Poll::Ready(written) = self.poll_write(cx, &mut frames) {
+                return Poll::Ready(written.map_err(|error| Parting::Lost(error.to_string())));
+            }
+            let now_taken = self.socket.get_ref().written();
+            if now_taken != taken {
+                taken = now_taken;
+                stuck.as_mut().reset(Instant::now() + deadline);
+            }
+            if stuck.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Parting::Stuck));
+            }
+            self.poll_alive(cx, true).map(Err)
+        })
+        .await;
+        match (sent, &self.ahead) {
+            // The client has said why before it stopped reading.
+            (Err(Parting::Lost(_)), Some(Ahead::End(parting))) => Err(parting.clone()),
+            (sent, _) => sent,
         }
     }
 
     /// Ends the connection: says why, if there is something to say, and gives the client a moment to hear it.
-    pub(crate) async fn part(mut self, parting: Parting) {
-        tracing::debug!(host_id = %self.host_id, ?parting, "WebSocket ends");
+    pub(crate) async fn part(self, parting: Parting) {
+        let Self { mut socket, serving, seat, host_id, .. } = self;
+        // A goodbye may take long; who comes back meanwhile need not wait for it.
+        drop(seat);
+        tracing::debug!(%host_id, ?parting, "WebSocket ends");
         let (code, reason) = match &parting {
             Parting::Close(code, reason) => (*code, reason.as_str()),
             Parting::TooLarge(reason) => (code::TOO_LARGE, reason.as_str()),
             Parting::Closed => {
                 // The answer to the client's goodbye is in the buffer.
-                let _ = timeout(GOODBYE_DEADLINE, self.socket.flush()).await;
+                let _ = timeout(GOODBYE_DEADLINE, socket.flush()).await;
                 return;
             }
             Parting::Lost(_) | Parting::NoPong | Parting::Stuck => return,
         };
-        let deadline = self.serving.settings.ws.write_deadline;
-        goodbye(self.socket, code, reason, deadline, matches!(parting, Parting::TooLarge(_))).await;
+        let deadline = serving.settings.ws.write_deadline;
+        goodbye(socket, code, reason, deadline, matches!(parting, Parting::TooLarge(_))).await;
     }
 
-    async fn ping(&mut self) {
-        // A connection that cannot be written to may still hold messages to be read: its end is seen there, or by
-        // the missing pong.
-        let _ =
-            timeout(self.serving.settings.ws.write_deadline, self.socket.send(Message::Ping(Bytes::new())))
-                .await;
+    /// Whether the time since the last look was spent listening.
+    fn account(&mut self) {
+        let now = Instant::now();
+        if self.ahead.is_none() { self.pulse.listened(now) } else { self.pulse.was_away(now) }
     }
 
-    fn judge(&mut self, read: Option<Result<Message, WsError>>) -> Result<Option<Envelope>, Parting> {
-        let frame = match read {
-            None => return Err(Parting::Closed),
-            Some(Ok(Message::Text(text))) => text.into(),
-            Some(Ok(Message::Binary(bytes))) => bytes,
-            Some(Ok(Message::Pong(_))) => {
-                self.pong_at = Instant::now();
-                for proven in self.probing.drain(..) {
-                    // A newcomer that no longer waits needs no proof.
-                    let _ = proven.send(());
+    /// The next message out of what was read.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Envelope, Parting>> {
+        if self.decoding.is_none() {
+            match self.ahead.take() {
+                None => return Poll::Pending,
+                Some(Ahead::End(parting)) => return Poll::Ready(Err(parting)),
+                Some(Ahead::Frame(frame)) => {
+                    let (protocol, max) = (self.protocol, self.message_max);
+                    if frame.len() <= LARGE {
+                        let decoded = Envelope::decode(protocol, frame, max);
+                        return Poll::Ready(decoded.map_err(|fault| self.malformed(&fault.to_string())));
+                    }
+                    self.decoding = Some(spawn_blocking(move || Envelope::decode(protocol, frame, max)));
                 }
-                return Ok(None);
             }
-            Some(Ok(Message::Ping(_) | Message::Frame(_))) => return Ok(None),
-            Some(Ok(Message::Close(_))) => return Err(Parting::Closed),
+        }
+        let Some(decoding) = &mut self.decoding else { return Poll::Pending };
+        let decoded = ready!(decoding.poll_unpin(cx));
+        self.decoding = None;
+        Poll::Ready(match decoded {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(fault)) => Err(self.malformed(&fault.to_string())),
+            Err(broken) => Err(Parting::Lost(broken.to_string())),
+        })
+    }
+
+    /// Reads ahead, pings, answers newcomers. Ready when the connection has to end.
+    fn poll_alive(&mut self, cx: &mut Context<'_>, is_writing: bool) -> Poll<Parting> {
+        while let Poll::Ready(Some(proven)) = self.seat.probes.poll_recv(cx) {
+            self.pulse.probe(proven);
+        }
+        let was_blocked = self.unflushed;
+        while self.ahead.is_none()
+            && let Poll::Ready(read) = self.socket.poll_next_unpin(cx)
+        {
+            self.ahead = self.judge(read);
+        }
+        self.poll_ping(cx);
+        let stream = self.socket.get_ref();
+        let seen = Seen { read: stream.read(), written: stream.written() };
+        // What the system takes after it took no more was taken by the other end.
+        if seen.read != self.seen.read || was_blocked && seen.written != self.seen.written {
+            self.pulse.heard();
+        }
+        self.seen = seen;
+        if self.pulse.is_silent(is_writing) {
+            return Poll::Ready(Parting::NoPong);
+        }
+        let look_at = self.pulse.look_at(is_writing);
+        if self.alarm.deadline() != look_at {
+            self.alarm.as_mut().reset(look_at);
+        }
+        if self.alarm.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Sends a ping when one is due, behind what is being written. A connection that cannot be written to may still
+    /// hold messages to be read: its end is seen there, or by the missing pong.
+    fn poll_ping(&mut self, cx: &mut Context<'_>) {
+        if self.pulse.ping_is_due() {
+            self.pulse.pinged();
+            if let Poll::Ready(Ok(())) = self.socket.poll_ready_unpin(cx) {
+                let _ = self.socket.start_send_unpin(Message::Ping(Bytes::new()));
+                self.unflushed = true;
+            }
+        }
+        if self.unflushed && self.socket.poll_flush_unpin(cx).is_ready() {
+            self.unflushed = false;
+        }
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        frames: &mut impl Iterator<Item = Message>,
+    ) -> Poll<Result<(), WsError>> {
+        loop {
+            ready!(self.socket.poll_ready_unpin(cx))?;
+            let Some(frame) = frames.next() else { break };
+            self.unflushed = true;
+            self.socket.start_send_unpin(frame)?;
+        }
+        ready!(self.socket.poll_flush_unpin(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// What a read means; `None` for what only shows that the client lives.
+    fn judge(&mut self, read: Option<Result<Message, WsError>>) -> Option<Ahead> {
+        let parting = match read {
+            Some(Ok(Message::Text(text))) => return Some(Ahead::Frame(text.into())),
+            Some(Ok(Message::Binary(bytes))) => return Some(Ahead::Frame(bytes)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return None,
+            None | Some(Ok(Message::Close(_))) => Parting::Closed,
             Some(Err(WsError::Capacity(CapacityError::MessageTooLong { size, max_size }))) => {
                 self.serving.telemetry.oversized_message(&self.host_id, size, max_size);
-                return Err(Parting::TooLarge(format!(
-                    "message of {size} bytes exceeds the limit of {max_size}"
-                )));
+                Parting::TooLarge(format!("message of {size} bytes exceeds the limit of {max_size}"))
             }
-            Some(Err(WsError::Utf8(_))) => return Err(self.malformed("text frame is not UTF-8")),
-            Some(Err(error)) => return Err(Parting::Lost(error.to_string())),
+            Some(Err(WsError::Utf8(_))) => self.malformed("text frame is not UTF-8"),
+            Some(Err(error)) => Parting::Lost(error.to_string()),
         };
-        match Envelope::decode(self.protocol, frame, self.message_max) {
-            Ok(message) => Ok(Some(message)),
-            Err(fault) => Err(self.malformed(&fault.to_string())),
-        }
+        Some(Ahead::End(parting))
     }
 
     /// Counts a message that makes no sense; the connection ends with the reason.

@@ -16,6 +16,9 @@ use skydive_proto::{
     Envelope, GraphMessage, Handshake, MessageError, graph_type, namespace, refused_sync, sync_reply,
 };
 use skydive_value::Filter;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::spawn_blocking;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::encoded::EncodedBatches;
 use crate::handshake::{Caller, Socket};
@@ -54,7 +57,7 @@ struct Session {
 const PATH: &str = "/ws/subscriber";
 /// Frames handed to the socket between two looks at what else is to do.
 const FRAMES_PER_TURN: usize = 256;
-/// Graphs larger than this are written off the threads that serve everybody.
+/// Graphs and batches of events larger than this are written off the threads that serve everybody.
 const LARGE: usize = 1000;
 const NO_FILTERS: &str = "Gremlin filters of subscriptions are not supported yet";
 
@@ -91,7 +94,7 @@ async fn run(area: Arc<Area>, socket: Socket, handshake: Handshake, seat: Seat) 
     let _connected = serving.telemetry.connected(PATH);
     let speaker = Speaker::new(socket, serving.clone(), &handshake, serving.settings.limits.ws_message, seat);
     let Ok(events) = area.live.subscribe(serving.settings.ws.queue_size).await else {
-        return speaker.part(Parting::Close(code::GOING_AWAY, "stopping".to_owned())).await;
+        return speaker.part(stopping()).await;
     };
     let mut session = Session { area, speaker, handshake, events, owed: 0 };
     let parting = session.talk().await;
@@ -110,7 +113,7 @@ impl Session {
                 batch = self.events.next() => match batch {
                     Ok(batch) => self.tell(&batch).await,
                     Err(Ended::Lost { messages }) => Err(self.lost(messages)),
-                    Err(Ended::Stopped) => Err(Parting::Close(code::GOING_AWAY, "stopping".to_owned())),
+                    Err(Ended::Stopped) => Err(stopping()),
                 },
             };
             match turn {
@@ -129,8 +132,14 @@ impl Session {
         if !self.handshake.wants(namespace::GRAPH) {
             return Ok(());
         }
-        let policy = self.handshake.update_policy;
-        let frames = self.area.encoded.frames(batch, self.speaker.protocol(), policy);
+        let (protocol, policy) = (self.speaker.protocol(), self.handshake.update_policy);
+        let frames = if batch.len() < LARGE {
+            self.area.encoded.frames(batch, protocol, policy)
+        } else {
+            let (area, batch) = (self.area.clone(), batch.clone());
+            let encoding = spawn_blocking(move || area.encoded.frames(&batch, protocol, policy));
+            self.speaker.during(encoding).await?.map_err(|fault| Parting::Lost(fault.to_string()))?
+        };
         self.owed = frames.len() as u64;
         for some in frames.chunks(FRAMES_PER_TURN) {
             self.speaker.send(some.iter().cloned()).await?;
@@ -167,7 +176,7 @@ impl Session {
             Ok(GraphMessage::SyncRequest(request)) => {
                 let filter = request.filter.unwrap_or_default();
                 match request.at {
-                    _ if !filter.is_empty() => refused_sync(&message, Some(NO_FILTERS)),
+                    _ if !filter.is_empty() => self.frame(&refused_sync(&message, Some(NO_FILTERS))),
                     None => self.sync(message).await?,
                     Some(at) => self.sync_at(When::At(at), message).await?,
                 }
@@ -175,43 +184,66 @@ impl Session {
             Ok(_) => return Ok(()),
             Err(fault) => self.refuse(&message, &fault),
         };
-        let reply = frame(&reply, self.speaker.protocol());
         self.owed = 1;
         self.speaker.send([reply]).await?;
         self.owed = 0;
         Ok(())
     }
 
-    /// The graph of now; events that wait are part of it, those after it follow.
-    async fn sync(&mut self, request: Envelope) -> Result<Envelope, Parting> {
-        let bound = self.area.serving.settings.ws.queue_size;
-        let subscribed = self.area.live.snapshot_and_subscribe(bound).await;
-        let (snapshot, events) =
-            subscribed.map_err(|_| Parting::Close(code::GOING_AWAY, "stopping".to_owned()))?;
-        self.events = events;
-        written(request, snapshot).await
+    fn frame(&self, reply: &Envelope) -> Message {
+        frame(reply, self.speaker.protocol())
     }
 
-    async fn sync_at(&mut self, when: When, request: Envelope) -> Result<Envelope, Parting> {
-        match self.area.live.graph_at(when, &Filter::And(Vec::new())).await {
-            Ok(snapshot) => written(request, snapshot).await,
-            Err(ReadError::NoHistory) => Ok(refused_sync(&request, None)),
-            Err(fault) => Ok(refused_sync(&request, Some(&fault.to_string()))),
+    /// The graph of now; events that wait are part of it, those after it follow.
+    async fn sync(&mut self, request: Envelope) -> Result<Message, Parting> {
+        let permit = self.permit().await?;
+        let bound = self.area.serving.settings.ws.queue_size;
+        let subscribed = self.speaker.during(self.area.live.snapshot_and_subscribe(bound)).await?;
+        let (snapshot, events) = subscribed.map_err(|_| stopping())?;
+        self.events = events;
+        self.written(request, snapshot, permit).await
+    }
+
+    async fn sync_at(&mut self, when: When, request: Envelope) -> Result<Message, Parting> {
+        let permit = self.permit().await?;
+        let all = Filter::all();
+        match self.speaker.during(self.area.live.graph_at(when, &all)).await? {
+            Ok(snapshot) => self.written(request, snapshot, permit).await,
+            Err(ReadError::NoHistory) => Ok(self.frame(&refused_sync(&request, None))),
+            Err(fault) => Ok(self.frame(&refused_sync(&request, Some(&fault.to_string())))),
         }
     }
 
-    fn refuse(&self, request: &Envelope, fault: &MessageError) -> Envelope {
+    /// Permission to write a whole graph. Asked for before its snapshot is taken, so that who waits holds none.
+    async fn permit(&mut self) -> Result<OwnedSemaphorePermit, Parting> {
+        let permit = self.area.serving.whole_graphs.clone().acquire_owned();
+        self.speaker.during(permit).await?.map_err(|_| stopping())
+    }
+
+    async fn written(
+        &mut self,
+        request: Envelope,
+        snapshot: Snapshot,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Message, Parting> {
+        if snapshot.node_count() + snapshot.edge_count() < LARGE {
+            return Ok(self.frame(&sync_reply(&request, snapshot)));
+        }
+        let protocol = self.speaker.protocol();
+        let writing = spawn_blocking(move || {
+            let _permit = permit;
+            frame(&sync_reply(&request, snapshot), protocol)
+        });
+        self.speaker.during(writing).await?.map_err(|fault| Parting::Lost(fault.to_string()))
+    }
+
+    fn refuse(&self, request: &Envelope, fault: &MessageError) -> Message {
         let reason = fault.to_string();
         self.area.serving.telemetry.malformed_message(&self.handshake.host_id, &reason);
-        refused_sync(request, Some(&reason))
+        self.frame(&refused_sync(request, Some(&reason)))
     }
 }
 
-async fn written(request: Envelope, snapshot: Snapshot) -> Result<Envelope, Parting> {
-    if snapshot.node_count() + snapshot.edge_count() < LARGE {
-        return Ok(sync_reply(&request, snapshot));
-    }
-    tokio::task::spawn_blocking(move || sync_reply(&request, snapshot))
-        .await
-        .map_err(|fault| Parting::Lost(fault.to_string()))
+fn stopping() -> Parting {
+    Parting::Close(code::GOING_AWAY, "stopping".to_owned())
 }

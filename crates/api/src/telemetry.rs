@@ -1,11 +1,15 @@
 //! What the server counts: refused and lost messages, requests, connections.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use skydive_proto::Losses;
+use tokio::time::Instant;
 
 /// Counters of the server. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +21,17 @@ pub struct ApiTelemetry {
     oversized_bodies: Counter,
     requests: Family<RequestLabels, Counter>,
     connections: Family<EndpointLabels, Gauge>,
+    refused_connections: Counter,
+    oversized_log: OncePerSecond,
+    malformed_log: OncePerSecond,
+    body_log: OncePerSecond,
+    slow_log: OncePerSecond,
+    refused_log: OncePerSecond,
 }
+
+/// Lets one log line through per second; what is held back is in the counters. Clones share it.
+#[derive(Clone, Debug, Default)]
+struct OncePerSecond(Arc<Mutex<Option<Instant>>>);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -63,6 +77,11 @@ impl ApiTelemetry {
         );
         registry.register("skydive_http_requests", "Requests answered", self.requests.clone());
         registry.register("skydive_ws_connections", "Open WebSockets", self.connections.clone());
+        registry.register(
+            "skydive_http_refused_connections",
+            "Connections refused because too many are open",
+            self.refused_connections.clone(),
+        );
     }
 
     /// What was refused or lost so far, as statuses tell it.
@@ -79,22 +98,37 @@ impl ApiTelemetry {
     pub(crate) fn slow_subscriber(&self, host_id: &str, messages: u64) {
         self.slow_subscribers.inc();
         self.lost_messages.inc_by(messages);
-        tracing::warn!(host_id, messages, "slow subscriber closed");
+        if self.slow_log.is_due(Instant::now()) {
+            tracing::warn!(host_id, messages, "slow subscriber closed");
+        }
     }
 
     pub(crate) fn oversized_message(&self, host_id: &str, size: usize, max: usize) {
         self.oversized_messages.inc();
-        tracing::warn!(host_id, size, max, "oversized message refused");
+        if self.oversized_log.is_due(Instant::now()) {
+            tracing::warn!(host_id, size, max, "oversized message refused");
+        }
     }
 
     pub(crate) fn malformed_message(&self, host_id: &str, reason: &str) {
         self.malformed_messages.inc();
-        tracing::warn!(host_id, reason, "malformed message refused");
+        if self.malformed_log.is_due(Instant::now()) {
+            tracing::warn!(host_id, reason, "malformed message refused");
+        }
     }
 
     pub(crate) fn oversized_body(&self, max: usize) {
         self.oversized_bodies.inc();
-        tracing::warn!(max, "oversized body refused");
+        if self.body_log.is_due(Instant::now()) {
+            tracing::warn!(max, "oversized body refused");
+        }
+    }
+
+    pub(crate) fn refused_connection(&self, max: usize) {
+        self.refused_connections.inc();
+        if self.refused_log.is_due(Instant::now()) {
+            tracing::warn!(max, "connection refused: too many are open");
+        }
     }
 
     pub(crate) fn request(&self, path: &'static str, status: u16) {
@@ -108,8 +142,35 @@ impl ApiTelemetry {
     }
 }
 
+impl OncePerSecond {
+    fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now - last >= Duration::from_secs(1));
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_repeats_is_logged_once_a_second_and_counted_always() {
+        let (telemetry, begin) = (ApiTelemetry::default(), Instant::now());
+        let mut lines = 0;
+        for n in 0..2000 {
+            telemetry.malformed_message("h", "nonsense");
+            lines += usize::from(telemetry.oversized_log.is_due(begin + Duration::from_millis(n)));
+        }
+        assert_eq!((lines, telemetry.losses().malformed_messages), (2, 2000));
     }
 }

@@ -37,19 +37,23 @@ pub struct QueryFault {
 const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
 pub(crate) fn route(area: Arc<dyn Topology>, serving: &Arc<Serving>) -> Route {
-    let (whole, serving) = (area.clone(), serving.clone());
-    let action = get(move |headers: HeaderMap| async move { give_graph(&*whole, &headers).await })
+    let (whole, kept, serving) = (area.clone(), serving.clone(), serving.clone());
+    let action = get(move |headers: HeaderMap| async move { give_graph(&*whole, &kept, &headers).await })
         .post(move |request: Request| async move { answer(&*area, &serving, request).await });
     Route { path: "/api/topology", guard: Guard::Read("topology"), action }
 }
 
-async fn give_graph(area: &dyn Topology, headers: &HeaderMap) -> Response {
+async fn give_graph(area: &dyn Topology, serving: &Serving, headers: &HeaderMap) -> Response {
+    let Ok(permit) = serving.whole_graphs.clone().acquire_owned().await else {
+        return respond::error(StatusCode::SERVICE_UNAVAILABLE, "the graph is no longer served");
+    };
     let snapshot = match area.graph().await {
         Ok(snapshot) => snapshot,
         Err(fault) => return respond::error(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()),
     };
     let as_dot = Output::of_accept(accept(headers)) == Output::Dot;
     let sorted = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         if as_dot {
             pieces_of_answer(Answer::of_snapshot(snapshot), Output::Dot).ok()
         } else {
@@ -67,7 +71,7 @@ async fn give_graph(area: &dyn Topology, headers: &HeaderMap) -> Response {
 async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Response {
     let headers = request.headers().clone();
     let max = serving.settings.limits.rest_body;
-    let body = match respond::read_body(request, max, &serving.telemetry).await {
+    let body = match respond::read_body(request, max, serving).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };

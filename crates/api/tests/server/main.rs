@@ -22,6 +22,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+/// How long the hub works on a message that is slow.
+const WORK: Duration = Duration::from_secs(1);
 
 /// A running server; stops when dropped.
 pub(crate) struct Running {
@@ -62,9 +64,19 @@ impl AgentLink for Hub {
 
 impl AgentSession for HubSession {
     fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), String>> {
-        let verdict = if message.kind == "Nonsense" { Err("nonsense".to_owned()) } else { Ok(()) };
-        self.0.send(Heard::Message(message.kind)).unwrap();
-        Box::pin(async move { verdict })
+        Box::pin(async move {
+            match message.kind.as_str() {
+                "Slow" => tokio::time::sleep(WORK).await,
+                "Busy" => {
+                    let begin = tokio::time::Instant::now();
+                    while begin.elapsed() < WORK {}
+                }
+                _ => {}
+            }
+            let verdict = if message.kind == "Nonsense" { Err("nonsense".to_owned()) } else { Ok(()) };
+            self.0.send(Heard::Message(message.kind)).unwrap();
+            verdict
+        })
     }
 
     fn closed(self: Box<Self>) -> BoxFuture<'static, ()> {

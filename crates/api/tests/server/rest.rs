@@ -1,11 +1,17 @@
-//! REST: answers, refusals, origins, compression.
+//! REST: answers, refusals, origins, compression, clients that take their time.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use skydive_api::{ApiSettings, Permission};
 use skydive_client::Explained;
 use skydive_proto::{AnalyzerStatus, Explain, Limits};
 
-use crate::{Running, start, start_with};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::{Running, eventually, node, soon, start, start_with};
 
 fn http() -> Client {
     Client::builder().no_proxy().no_gzip().redirect(reqwest::redirect::Policy::none()).build().unwrap()
@@ -146,7 +152,7 @@ async fn other_origins() {
 #[tokio::test]
 async fn compression() {
     let server = start(ApiSettings::default()).await;
-    let nodes = (0..5000).map(|n| crate::node(&format!("n{n}"), "eth0", n)).collect();
+    let nodes = (0..5000).map(|n| node(&format!("n{n}"), "eth0", n)).collect();
     server.live.apply(nodes).await.unwrap();
     let ask = |body: &'static str, encoding: &'static str| {
         http().post(server.url("/api/topology")).header("accept-encoding", encoding).body(body).send()
@@ -209,4 +215,63 @@ async fn every_call_passes_the_permission_check() {
         assert_eq!(header(&answer, "connection"), "close");
     }
     assert_eq!(get(&server, "/api").send().await.unwrap().status(), StatusCode::OK);
+}
+
+async fn send(server: &Running, bytes: &str) -> TcpStream {
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    tcp.write_all(bytes.as_bytes()).await.unwrap();
+    tcp
+}
+
+async fn all(mut tcp: TcpStream) -> String {
+    let mut text = String::new();
+    soon(tcp.read_to_string(&mut text)).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_lets_go_of_the_graph() {
+    let settings = ApiSettings { progress: Duration::from_millis(300), ..ApiSettings::default() };
+    let server = start(settings).await;
+    for k in 0..100 {
+        let nodes = (0..1000).map(|i| node(&format!("{k}-{i}"), &"n".repeat(200), 1)).collect();
+        server.live.apply(nodes).await.unwrap();
+    }
+    let held = server.live.snapshot().await.unwrap().node(&"99-999".into()).unwrap().clone();
+    let alone = Arc::strong_count(&held);
+    let _stalled = send(&server, "GET /api/topology HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    eventually("the answer has begun", || Arc::strong_count(&held) > alone).await;
+    eventually("the graph is let go", || Arc::strong_count(&held) == alone).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let settings = ApiSettings { progress: Duration::from_millis(100), ..ApiSettings::default() };
+    let server = start(settings).await;
+    let head = "POST /api/topology HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+    let answer = all(send(&server, head).await).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_refused_and_counted() {
+    let server = start(ApiSettings { connections: 1, ..ApiSettings::default() }).await;
+    let mut first = send(&server, "GET /api HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(soon(first.read_u8()).await.unwrap(), b'H');
+    let second = TcpStream::connect(server.address).await.unwrap();
+    assert!(all(second).await.starts_with("HTTP/1.1 503"));
+    drop(first);
+    soon(async {
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        loop {
+            let mut tcp = send(&server, request).await;
+            let mut text = String::new();
+            // A refused one may be reset: what it asked for was not read.
+            if tcp.read_to_string(&mut text).await.is_ok() && text.starts_with("HTTP/1.1 200") {
+                assert!(!text.contains("skydive_http_refused_connections_total 0"), "{text}");
+                break;
+            }
+        }
+    })
+    .await;
 }

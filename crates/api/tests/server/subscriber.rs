@@ -291,3 +291,43 @@ async fn the_server_says_goodbye_when_it_stops() {
     let Ended::Closed { code, .. } = ended(&mut connection).await else { panic!("not closed") };
     assert_eq!(code, 1001);
 }
+
+#[tokio::test]
+async fn a_graph_that_is_taken_slowly_is_delivered() {
+    let ws = WebSocketSettings {
+        ping_delay: Duration::from_millis(100),
+        pong_timeout: Duration::from_millis(400),
+        write_deadline: Duration::from_millis(400),
+        ..WebSocketSettings::default()
+    };
+    let server = start(ApiSettings { ws, ..ApiSettings::default() }).await;
+    let text = "x".repeat(1 << 20);
+    for n in 0..60 {
+        let mut mutation = node(&format!("n{n}"), "x", 1);
+        if let Mutation::AddNode(node) = &mut mutation {
+            node.metadata.insert("Text", text.as_str());
+        }
+        server.live.apply(vec![mutation]).await.unwrap();
+    }
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let request = "GET /ws/subscriber?x-client-type=webui HTTP/1.1\r\nHost: h\r\n\
+        Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let body = br#"{"Namespace":"Graph","Type":"SyncRequest"}"#;
+    let mut frame = vec![0x81, 0x80 | body.len() as u8, 0, 0, 0, 0];
+    frame.extend(body);
+    socket.write_all(&frame).await.unwrap();
+    let (begin, mut room, mut taken) = (tokio::time::Instant::now(), vec![0; 1 << 20], 0);
+    soon(async {
+        while taken < 60 << 20 {
+            let n = socket.read(&mut room).await.unwrap();
+            assert!(n > 0, "ended after {taken} bytes and {:?}", begin.elapsed());
+            taken += n;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(begin.elapsed() > Duration::from_millis(800));
+    assert_eq!(server.telemetry.losses().slow_subscribers, 0);
+}
