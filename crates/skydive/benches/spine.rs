@@ -10,6 +10,7 @@
 )]
 
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,6 @@ mod stage;
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Ticks a second in `/proc/PID/stat`, the same on all of Linux's machines that matter.
 const TICKS: f64 = 100.0;
-/// Where the named namespaces of a whole host are.
-const ALL_NAMES: (&str, &str) = ("SKYDIVE_AGENT_TOPOLOGY_NETNS_RUN_PATH", "/run/netns");
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
@@ -64,11 +63,11 @@ enum Effect {
 }
 
 /// From the request to the kernel to the event at a subscriber of the analyzer, for links made, changed and deleted
-/// one after the other.
+/// one after the other. What else happens on the machine does not show.
 fn latency() {
     const LINKS: usize = 250;
     let host = Host::new("late");
-    let _service = program(&host, "allinone", &[]);
+    let _service = host.start(&["allinone"], &[]);
     let mut took = Vec::new();
     host.ask(ANALYZER, |desk| {
         eventually("the agent", PATIENCE, || desk.graph()?.named("lo").map(drop)).unwrap();
@@ -113,7 +112,7 @@ fn rest() {
     const NAMESPACES: usize = 100;
     const MEASURED: Duration = Duration::from_mins(1);
     let host = Host::new("rest");
-    let namespaces = Netns::many("r", NAMESPACES).unwrap();
+    let namespaces = named_namespaces(&host, NAMESPACES);
     for netns in &namespaces {
         let made = ["a", "b"].map(|pair| {
             format!(
@@ -124,7 +123,7 @@ fn rest() {
     }
     let _analyzer = program(&host, "analyzer", &[]);
     let environment =
-        [("SKYDIVE_ANALYZERS", ANALYZER), ("SKYDIVE_AGENT_TOPOLOGY_NETLINK_METRICS_UPDATE", "5"), ALL_NAMES];
+        [("SKYDIVE_ANALYZERS", ANALYZER), ("SKYDIVE_AGENT_TOPOLOGY_NETLINK_METRICS_UPDATE", "5")];
     let agent = program(&host, "agent", &environment);
     // One ping a second in every tenth namespace: loopback counters move.
     let _traffic: Vec<_> = namespaces
@@ -165,16 +164,16 @@ fn rest() {
 fn namespaces() {
     const NAMESPACES: usize = 1000;
     let host = Host::new("many");
-    let namespaces = Netns::many("m", NAMESPACES).unwrap();
+    let namespaces = named_namespaces(&host, NAMESPACES);
     for netns in &namespaces {
         netns.batch("link add v0 type veth peer name v1\n").unwrap();
     }
     let samples: Vec<f64> = (0..3)
         .map(|_| {
-            let _analyzer = program(&host, "analyzer", &[]);
+            let _analyzer = host.start(&["analyzer"], &[]);
             host.ask(ANALYZER, |desk| {
                 let before = Instant::now();
-                let _agent = program(&host, "agent", &[("SKYDIVE_ANALYZERS", ANALYZER), ALL_NAMES]);
+                let _agent = host.start(&["agent"], &[("SKYDIVE_ANALYZERS", ANALYZER)]);
                 // Both ends of the pairs, with the stable ids that come with the ownership.
                 let of = "G.V().Has('Name', Within('v0', 'v1'), 'Type', 'veth').HasKey('TID').Count()";
                 let shown = || (desk.query(of).message() == (2 * NAMESPACES).to_string()).then_some(());
@@ -190,13 +189,22 @@ fn namespaces() {
         5.0,
     );
     // What they cost in memory is told, not judged.
-    let agent = program(&host, "agent", &[ALL_NAMES]);
+    let agent = host.start(&["agent"], &[]);
     host.ask(AGENT, |desk| {
         let of = "G.V().Has('Type', 'veth').Count()";
         let shown = || (desk.query(of).message().parse::<usize>().ok()? >= 2 * NAMESPACES).then_some(());
         eventually("all interfaces", PATIENCE, shown).unwrap();
     });
     println!("{:.1} MB resident with 1,000 namespaces", resident_megabytes(&agent));
+}
+
+/// Namespaces that have names on this host, and on no other host that a test makes.
+fn named_namespaces(host: &Host, count: usize) -> Vec<Netns> {
+    let namespaces = Netns::many("n", count).unwrap();
+    for netns in &namespaces {
+        symlink(netns.path(), host.directory().join("netns").join(netns.name())).unwrap();
+    }
+    namespaces
 }
 
 /// An `ip -batch -` that stays and acts on each line as it comes.

@@ -165,14 +165,7 @@ impl Service {
     /// The process id of the program itself.
     pub(crate) fn pid(&self) -> u32 {
         let first = self.running.as_ref().unwrap().pid();
-        match self.sees {
-            Sees::All => first,
-            Sees::Itself => {
-                let children = format!("/proc/{first}/task/{first}/children");
-                let child = || std::fs::read_to_string(&children).ok()?.trim().parse().ok();
-                eventually("the program to be started", SOON, child).unwrap()
-            }
-        }
+        eventually("the program to be started", SOON, || self.sees.innermost(first)).unwrap()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -199,9 +192,30 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.running.take();
+        if let Some(mut running) = self.running.take() {
+            // A program that became another user does not end with the process that started it; that one ends with
+            // the program, and only then is free what it held.
+            let inner = self.sees.innermost(running.pid()).and_then(|pid| Pid::from_raw(pid.cast_signed()));
+            if inner.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok()) {
+                let _ = eventually("the end", SOON, || running.child().try_wait().transpose());
+            }
+        }
         if std::thread::panicking() {
             eprintln!("--- {}\n{}---", self.log.display(), self.log());
+        }
+    }
+}
+
+impl Sees {
+    /// The program itself, when `first` was started for it; `None` while there is none.
+    fn innermost(self, first: u32) -> Option<u32> {
+        match self {
+            Self::All => Some(first),
+            Self::Itself => std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"))
+                .ok()?
+                .trim()
+                .parse()
+                .ok(),
         }
     }
 }
