@@ -44,8 +44,12 @@ impl Session {
             Mutation::AddNode(node) => own(&mut node.source),
             Mutation::AddEdge(edge) => own(&mut edge.source),
             Mutation::Sync { nodes, edges, .. } => {
-                nodes.iter_mut().for_each(|node| own(&mut node.source));
-                edges.iter_mut().for_each(|edge| own(&mut edge.source));
+                for node in nodes {
+                    own(&mut node.source);
+                }
+                for edge in edges {
+                    own(&mut edge.source);
+                }
             }
             _ => {}
         }
