@@ -140,11 +140,18 @@ impl Session {
             let encoding = spawn_blocking(move || area.encoded.frames(&batch, protocol, policy));
             self.speaker.during(encoding).await?.map_err(|fault| Parting::Lost(fault.to_string()))?
         };
-        self.owed = frames.len() as u64;
-        for some in frames.chunks(FRAMES_PER_TURN) {
-            self.speaker.send(some.iter().cloned()).await?;
-            self.owed -= some.len() as u64;
+        let mut left = frames.iter().cloned();
+        while left.len() > 0 {
+            let sent = tokio::select! {
+                biased;
+                sent = self.speaker.send(left.by_ref().take(FRAMES_PER_TURN)) => sent,
+                () = self.events.overflowed() => Err(Parting::Stuck),
+            };
+            // Frames handed to the socket are on their way; only the others are lost when the client is given up.
+            self.owed = left.len() as u64;
+            sent?;
         }
+        self.owed = 0;
         Ok(())
     }
 

@@ -12,5 +12,6 @@ mod identity;
 mod lifecycle;
 mod refusals;
 mod slow;
+mod slow_strict;
 mod stage;
 mod unprivileged;
