@@ -89,7 +89,9 @@ fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
 
     if !fits(&widths) {
         for at in (0..shown.len()).filter(|at| IDENTIFIERS.contains(&shown[*at].0)) {
-            rows.iter_mut().for_each(|row| row[at] = row[at].chars().take(SHORT).collect());
+            for row in &mut rows {
+                row[at] = row[at].chars().take(SHORT).collect();
+            }
             widths[at] = table::width_of(shown[at].0, rows.iter().map(|row| &row[at]));
         }
     }
@@ -101,7 +103,9 @@ fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
         let Some(at) = shown.iter().position(|(shown, _)| shown == title) else { continue };
         left_out.push(shown.remove(at).0);
         widths.remove(at);
-        rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        for row in &mut rows {
+            row.remove(at);
+        }
     }
     let mut text = table::draw(shown.iter().map(|(title, _)| *title), rows, width);
     if !left_out.is_empty() {
