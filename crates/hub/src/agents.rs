@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skydive_api::{Agent, AgentLink, AgentSession, Conflict, LiveGraph};
 use skydive_graph::{BoxFuture, Mutation, Source};
-use skydive_proto::{Envelope, GraphMessage, graph_type, namespace, sync_reply};
+use skydive_proto::{Envelope, GraphMessage, MessageError, graph_type, namespace, sync_reply};
 use skydive_value::{Clock, SmolStr};
 use tokio::sync::mpsc;
 
@@ -23,7 +23,22 @@ struct Session {
     outgoing: mpsc::Sender<Envelope>,
 }
 
+/// Messages larger than this are read on a thread where blocking is allowed, bytes.
+const LARGE: usize = 1 << 20;
+
 impl Session {
+    /// Reads a message; a large one where it delays nobody.
+    async fn decode(&self, message: Envelope) -> Result<GraphMessage, MessageError> {
+        let now = self.clock.now();
+        if message.obj.len() < LARGE {
+            return GraphMessage::decode(&message, now);
+        }
+        match tokio::task::spawn_blocking(move || GraphMessage::decode(&message, now)).await {
+            Ok(decoded) => decoded,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
     /// Answers with the whole merged graph.
     async fn give_graph(&self, request: Envelope) -> Result<(), String> {
         let snapshot = self.live.snapshot().await.map_err(|e| e.to_string())?;
@@ -81,7 +96,15 @@ impl AgentSession for Session {
             if message.kind == graph_type::SYNC_REQUEST {
                 return self.give_graph(message).await;
             }
-            let decoded = GraphMessage::decode(&message, self.clock.now()).map_err(|e| e.to_string())?;
+            let decoded = match self.decode(message).await {
+                Ok(decoded) => decoded,
+                // Later agents may say more than this analyzer knows.
+                Err(MessageError::Kind(kind)) => {
+                    tracing::debug!(origin = %self.origin, kind, "message of an unknown kind");
+                    return Ok(());
+                }
+                Err(error) => return Err(error.to_string()),
+            };
             if let Some(mut mutation) = decoded.into_mutation(&self.origin) {
                 self.claim(&mut mutation);
                 self.has_spoken = true;

@@ -22,6 +22,9 @@ pub(super) struct Shown {
 /// Kinds of interfaces that lie on another one and share its wire.
 const ON_TOP: [&str; 8] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec", "ipoib", "dsa"];
 
+/// Kinds of interfaces that come in pairs.
+pub(super) const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
+
 /// Bridge of the kernel's Open vSwitch: its members are shown by what the switch says of them.
 const OVS_SYSTEM: &str = "ovs-system";
 
@@ -37,6 +40,7 @@ impl Model {
     /// Makes the edges an interface answers for what they should be: adds and deletes the difference.
     pub(super) fn show_edges(&mut self, at: IfRef, now: Timestamp, out: &mut Vec<Mutation>) {
         let (points_at, wanted) = self.wanted_edges(at);
+        self.ask_silent_half(at, &points_at);
         self.point(at, points_at);
         let Some(interface) = self.interface(at) else { return };
         let child = interface.node.clone();
@@ -55,6 +59,22 @@ impl Model {
         }
         if let Some(interface) = self.interface_mut(at) {
             interface.edges = wanted;
+        }
+    }
+
+    /// The kernel announces the first half of a pair, and answers for it, before the two are joined; nothing tells when
+    /// they are. Once the second half speaks of the first, the first is asked again if it does not speak of it.
+    fn ask_silent_half(&mut self, at: IfRef, points_at: &BTreeSet<IfRef>) {
+        let is_half = |kind: Option<&str>| kind.is_some_and(|kind| PAIRS.contains(&kind));
+        let kind_of = |at: IfRef| self.interface(at).and_then(|i| i.facts.kind.as_deref());
+        if !is_half(kind_of(at)) {
+            return;
+        }
+        let is_silent = |other: &&IfRef| {
+            is_half(kind_of(**other)) && self.interface(**other).is_some_and(|i| i.facts.link.is_none())
+        };
+        if let Some(other) = points_at.iter().find(is_silent).copied() {
+            self.ask_link(other);
         }
     }
 
@@ -92,7 +112,7 @@ impl Model {
         if let (Some(other), Some(kind)) = (other, facts.kind.as_deref()) {
             if ON_TOP.contains(&kind) {
                 all.push((other, Some(relation::LAYER2), Some(kind.into())));
-            } else if matches!(kind, "veth" | "netkit" | "vxcan") {
+            } else if PAIRS.contains(&kind) {
                 // One end shows the edge; what becomes of it concerns both.
                 let relation = self.is_child(at, other).then_some(relation::LAYER2);
                 all.push((other, relation, Some(kind.into())));

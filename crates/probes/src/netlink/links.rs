@@ -9,6 +9,7 @@ use skydive_value::{Id, Map, Timestamp, Value};
 use tokio::time::Instant;
 
 use super::counters::Sampled;
+use super::edges::PAIRS;
 use super::model::{Dirty, IfRef, Interface, Model, Reading};
 
 const IFF_UP: u32 = 1;
@@ -367,6 +368,6 @@ fn is_same(a: &LinkFacts, b: &LinkFacts) -> bool {
 /// Numbers of an interface and of its other half in another namespace.
 fn half_of(facts: &LinkFacts) -> Option<(u32, u32)> {
     facts.link_netnsid?;
-    let paired = matches!(facts.kind.as_deref(), Some("veth" | "netkit" | "vxcan"));
+    let paired = facts.kind.as_deref().is_some_and(|kind| PAIRS.contains(&kind));
     paired.then_some((facts.index, facts.link?))
 }

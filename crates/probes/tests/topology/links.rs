@@ -56,6 +56,25 @@ async fn what_is_there_is_shown() -> Result<()> {
     world.stop().await
 }
 
+/// The first half of a pair is announced before the two are joined: each pair must become an edge all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pair_is_joined() -> Result<()> {
+    const PAIRS: usize = 300;
+    if !require_root() {
+        return Ok(());
+    }
+    let _turn = turn().await;
+    let a = Netns::with_loopback("pairs")?;
+    let mut world = World::of(&[&a])?;
+    world.wait("the namespace", |v| v.link(a.name(), "lo")).await?;
+    let before = world.view().veth_edges();
+    let pairs: Vec<String> =
+        (0..PAIRS).map(|i| format!("link add p{i} type veth peer name q{i}\n")).collect();
+    a.batch(&pairs.concat())?;
+    world.wait("all pairs", |v| (v.veth_edges() == before + PAIRS).then_some(())).await?;
+    world.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interface_lives() -> Result<()> {
     if !require_root() {
