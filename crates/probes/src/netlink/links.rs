@@ -31,6 +31,8 @@ impl Model {
                     || was.flags & IFF_UP != facts.flags & IFF_UP
                     || was.oper_state != facts.oper_state
                     || was.carrier != facts.carrier
+                    // A notification older than the last answer: of a pair's half, sent before the two were joined.
+                    || was.link.is_some() && facts.link.is_none()
                     // Notifications never tell of virtual functions.
                     || facts.num_vf.is_some()
             }
