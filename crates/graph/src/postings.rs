@@ -125,7 +125,7 @@ impl Shard {
     /// The leaf an entry belongs into; the number of leaves only when there is none.
     #[inline]
     fn leaf_of(&self, entry: u64) -> usize {
-        self.firsts.partition_point(|first| *first <= entry).saturating_sub(1)
+        lower_bound(&self.firsts, entry.saturating_add(1)).saturating_sub(1)
     }
 }
 

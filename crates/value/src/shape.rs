@@ -48,6 +48,8 @@ impl Hash for Shape {
 #[derive(Debug, Default)]
 pub struct Shapes {
     known: std::collections::HashMap<u64, Vec<Shape>>,
+    /// The one given out last: elements of one kind come one after the other, and comparing is cheaper than hashing.
+    last: Option<Shape>,
     len: usize,
     sweep_at: usize,
 }
@@ -80,6 +82,15 @@ impl Shapes {
     }
 
     fn shared(&mut self, shape: &Shape) -> Shape {
+        if let Some(last) = self.last.as_ref().filter(|last| *last == shape) {
+            return last.clone();
+        }
+        let found = self.find_or_add(shape);
+        self.last = Some(found.clone());
+        found
+    }
+
+    fn find_or_add(&mut self, shape: &Shape) -> Shape {
         let hash = FixedState::default().hash_one(shape);
         let same = self.known.entry(hash).or_default();
         if let Some(found) = same.iter().find(|known| *known == shape) {
