@@ -53,6 +53,9 @@ fn run() -> Result<ExitCode> {
 
 /// The directory above this crate, wherever the program was started from.
 fn root() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    // Asked at run time: the program may have been built in another checkout that shares its target directory.
+    #[expect(clippy::disallowed_methods, reason = "cargo says where the workspace is")]
+    let own = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    let root = Path::new(&own).parent().context("xtask lies in the workspace")?;
     Ok(root.to_owned())
 }
