@@ -96,8 +96,8 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// Resolves `\\`, `\"`, `\'`, `\n`, `\r`, `\t` and `\uXXXX`, which is what programs that build queries write. Any
-/// other backslash stays, so that a pattern written by hand (`\d`, `\.`) means what it says.
+/// Resolves `\\`, `\"`, `\'`, `\n`, `\r`, `\t` and `\u` with four hexadecimal digits, which is what programs that
+/// build queries write. Any other backslash stays, so that a pattern written by hand (`\d`, `\.`) means what it says.
 fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);

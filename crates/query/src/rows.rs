@@ -21,7 +21,7 @@ pub enum Rows {
     Paths(Vec<Vec<Arc<Node>>>),
     /// One number: `Count`, `Sum`.
     Number(i64),
-    /// Values of fields, names of fields, objects. Clients know an empty list as `null`.
+    /// Values of fields, names of fields, objects. An empty list is answered as `[]`; see decision 006.
     List(Vec<Value>),
     /// For nodes that have a route to an address, where it leads.
     NextHops(Vec<(Id, NextHop)>),
