@@ -1,0 +1,5 @@
+//! From bytes to layers.
+
+/// Decodes packets.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {}

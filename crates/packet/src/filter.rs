@@ -1,0 +1,1 @@
+//! Packet filters: tcpdump's language, the classic BPF programs it becomes, and their interpreter.

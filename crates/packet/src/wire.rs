@@ -1,0 +1,1 @@
+//! Views of headers: a check of the length, then fields read in place.
