@@ -12,9 +12,7 @@ use axum::routing::get;
 use futures_util::FutureExt;
 use http::StatusCode;
 use skydive_graph::{GraphEvent, GraphRead, ReadError, Snapshot, When};
-use skydive_proto::{
-    Envelope, GraphMessage, Handshake, MessageError, graph_type, namespace, refused_sync, sync_reply,
-};
+use skydive_proto::{Envelope, GraphMessage, Handshake, graph_type, namespace, refused_sync, sync_reply};
 use skydive_value::Filter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
@@ -179,7 +177,16 @@ impl Session {
         if message.namespace != namespace::GRAPH || message.kind != graph_type::SYNC_REQUEST {
             return Ok(());
         }
-        let reply = match GraphMessage::decode(&message, self.area.serving.clock.now()) {
+        let decoded = GraphMessage::decode(&message, self.area.serving.clock.now());
+        if let Err(fault) = &decoded {
+            let telemetry = &self.area.serving.telemetry;
+            telemetry.malformed_message(&self.handshake.host_id, &fault.to_string());
+        }
+        // Replies are messages of a namespace too.
+        if !self.handshake.wants(namespace::GRAPH) {
+            return Ok(());
+        }
+        let reply = match decoded {
             Ok(GraphMessage::SyncRequest(request)) => {
                 let filter = request.filter.unwrap_or_default();
                 match request.at {
@@ -189,7 +196,7 @@ impl Session {
                 }
             }
             Ok(_) => return Ok(()),
-            Err(fault) => self.refuse(&message, &fault),
+            Err(fault) => self.frame(&refused_sync(&message, Some(&fault.to_string()))),
         };
         self.owed = 1;
         self.speaker.send([reply]).await?;
@@ -242,12 +249,6 @@ impl Session {
             frame(&sync_reply(&request, snapshot), protocol)
         });
         self.speaker.during(writing).await?.map_err(|fault| Parting::Lost(fault.to_string()))
-    }
-
-    fn refuse(&self, request: &Envelope, fault: &MessageError) -> Message {
-        let reason = fault.to_string();
-        self.area.serving.telemetry.malformed_message(&self.handshake.host_id, &reason);
-        self.frame(&refused_sync(request, Some(&reason)))
     }
 }
 

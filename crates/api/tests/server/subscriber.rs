@@ -108,6 +108,28 @@ async fn what_a_sync_request_is_refused_for() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_was_not_asked_for_is_silent_in_replies_too() {
+    let server = start(ApiSettings::default()).await;
+    server.fill().await;
+    let other =
+        Handshake { namespaces: vec!["Alert".into()], ..handshake("webui", "alerts", Protocol::Json) };
+    let mut alerts = server.subscribe(&other).await;
+    alerts.send(&sync_request(SyncRequest::default())).await.unwrap();
+    // What it asks is judged all the same.
+    let wrong = Envelope::json("Graph", graph_type::SYNC_REQUEST, Bytes::from_static(br#"{"Time":"x"}"#));
+    alerts.send(&wrong).await.unwrap();
+    let counted = async {
+        tokio::select! {
+            message = alerts.next() => panic!("{message:?}"),
+            () = eventually("both are heard", || server.telemetry.losses().malformed_messages == 1) => {}
+        }
+    };
+    soon(counted).await;
+    server.stop.cancel();
+    assert!(matches!(soon(alerts.next()).await, Err(Ended::Closed { code: 1001, .. })));
+}
+
+#[tokio::test]
 async fn a_slow_subscriber_is_closed_and_told_what_it_missed() {
     let ws = WebSocketSettings { queue_size: 50, ..WebSocketSettings::default() };
     let server = start(ApiSettings { ws, ..ApiSettings::default() }).await;
