@@ -46,7 +46,7 @@ pub struct LiveCounters {
     pub refused: Counter,
     /// Events given out.
     pub events: Counter,
-    /// Messages that slow subscribers missed.
+    /// Events that did not fit into the queues of subscriptions.
     pub lost: Counter,
     /// Nodes in the graph.
     pub nodes: Gauge,
@@ -150,7 +150,12 @@ impl LiveGraph {
         registry.register("skydive_graph_mutations", "Mutations handed to the graph", mutations);
         registry.register("skydive_graph_refused_mutations", "Mutations that could not be applied", refused);
         registry.register("skydive_graph_events", "Changes of the graph", events);
-        registry.register("skydive_graph_lost_messages", "Messages that slow subscribers missed", lost);
+        registry.register(
+            "skydive_graph_lost_messages",
+            "Events that did not fit into the queue of a follower of the graph: a WebSocket subscriber or, on an \
+             agent, the link to an analyzer",
+            lost,
+        );
         registry.register("skydive_graph_nodes", "Nodes in the graph", nodes);
         registry.register("skydive_graph_edges", "Edges in the graph", edges);
     }

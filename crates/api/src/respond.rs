@@ -61,6 +61,12 @@ pub(crate) fn pieces(media: HeaderValue, mut pieces: Pieces) -> Response {
     typed(media, body)
 }
 
+/// The refusal of a body that makes no sense; counts it.
+pub(crate) fn malformed(serving: &Serving, reason: &str) -> Response {
+    serving.telemetry.malformed_body(reason);
+    error(StatusCode::BAD_REQUEST, reason)
+}
+
 /// The body of a request, or the refusal of one that is too large, breaks off or does not come.
 pub(crate) async fn read_body(request: Request, max: usize, serving: &Serving) -> Result<Bytes, Response> {
     let too_large = || {
@@ -89,7 +95,7 @@ pub(crate) async fn read_body(request: Request, max: usize, serving: &Serving) -
             Some(Ok(frame)) => collected.extend_from_slice(frame.data_ref().map_or(&[], |bytes| bytes)),
             Some(Err(fault)) if fault.is::<LengthLimitError>() => return Err(too_large()),
             Some(Err(fault)) => {
-                return Err(error(StatusCode::BAD_REQUEST, format!("request body breaks off: {fault}")));
+                return Err(malformed(serving, &format!("request body breaks off: {fault}")));
             }
         }
     }

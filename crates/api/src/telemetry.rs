@@ -19,12 +19,14 @@ pub struct ApiTelemetry {
     oversized_messages: Counter,
     malformed_messages: Counter,
     oversized_bodies: Counter,
+    malformed_bodies: Counter,
     requests: Family<RequestLabels, Counter>,
     connections: Family<EndpointLabels, Gauge>,
     refused_connections: Counter,
     oversized_log: OncePerSecond,
     malformed_log: OncePerSecond,
-    body_log: OncePerSecond,
+    oversized_body_log: OncePerSecond,
+    malformed_body_log: OncePerSecond,
     slow_log: OncePerSecond,
     refused_log: OncePerSecond,
 }
@@ -57,7 +59,7 @@ impl ApiTelemetry {
         );
         registry.register(
             "skydive_ws_lost_messages",
-            "Messages that slow subscribers missed",
+            "Messages not sent to WebSocket subscribers that were closed as too slow, those being written included",
             self.lost_messages.clone(),
         );
         registry.register(
@@ -74,6 +76,11 @@ impl ApiTelemetry {
             "skydive_http_oversized_bodies",
             "REST bodies refused for their size",
             self.oversized_bodies.clone(),
+        );
+        registry.register(
+            "skydive_http_malformed_bodies",
+            "REST bodies refused for their form",
+            self.malformed_bodies.clone(),
         );
         registry.register("skydive_http_requests", "Requests answered", self.requests.clone());
         registry.register("skydive_ws_connections", "Open WebSockets", self.connections.clone());
@@ -92,6 +99,7 @@ impl ApiTelemetry {
             oversized_messages: self.oversized_messages.get(),
             malformed_messages: self.malformed_messages.get(),
             oversized_bodies: self.oversized_bodies.get(),
+            malformed_bodies: self.malformed_bodies.get(),
         }
     }
 
@@ -119,8 +127,15 @@ impl ApiTelemetry {
 
     pub(crate) fn oversized_body(&self, max: usize) {
         self.oversized_bodies.inc();
-        if self.body_log.is_due(Instant::now()) {
+        if self.oversized_body_log.is_due(Instant::now()) {
             tracing::warn!(max, "oversized body refused");
+        }
+    }
+
+    pub(crate) fn malformed_body(&self, reason: &str) {
+        self.malformed_bodies.inc();
+        if self.malformed_body_log.is_due(Instant::now()) {
+            tracing::warn!(reason, "malformed body refused");
         }
     }
 

@@ -51,6 +51,9 @@ async fn give_graph(area: &dyn Topology, serving: &Serving, headers: &HeaderMap)
         Ok(snapshot) => snapshot,
         Err(fault) => return respond::error(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()),
     };
+    // A whole graph is all of its elements, found without a lookup.
+    let explain =
+        Explain { nodes: snapshot.node_count() as u64, edges: snapshot.edge_count() as u64, index: 0 };
     let as_dot = Output::of_accept(accept(headers)) == Output::Dot;
     let sorted = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -61,7 +64,10 @@ async fn give_graph(area: &dyn Topology, serving: &Serving, headers: &HeaderMap)
         }
     });
     match sorted.await {
-        Ok(Some(pieces)) => respond::pieces(if as_dot { content_type(headers) } else { JSON }, pieces),
+        Ok(Some(pieces)) => {
+            let media = if as_dot { content_type(headers) } else { JSON };
+            explained(respond::pieces(media, pieces), headers, explain)
+        }
         Ok(None) | Err(_) => {
             respond::error(StatusCode::INTERNAL_SERVER_ERROR, "the graph could not be written")
         }
@@ -78,7 +84,7 @@ async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Res
     let query = match query_of_body(&body) {
         Ok(Some(query)) => query,
         Ok(None) => return StatusCode::NO_CONTENT.into_response(),
-        Err(fault) => return respond::error(StatusCode::BAD_REQUEST, fault.to_string()),
+        Err(fault) => return respond::malformed(serving, &fault.to_string()),
     };
     let (answer, explain) = match area.ask(query).await {
         Ok(found) => found,
@@ -88,15 +94,17 @@ async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Res
         Err(fault) => {
             respond::error(StatusCode::NOT_ACCEPTABLE, format!("Error while encoding response: {fault}"))
         }
-        Ok(pieces) => {
-            let mut response = respond::pieces(content_type(&headers), pieces);
-            let wanted = headers.get(header::EXPLAIN).is_some_and(|value| value == "1");
-            if let (true, Ok(value)) = (wanted, HeaderValue::from_str(&explain.to_string())) {
-                response.headers_mut().insert(header::EXPLAIN, value);
-            }
-            response
-        }
+        Ok(pieces) => explained(respond::pieces(content_type(&headers), pieces), &headers, explain),
     }
+}
+
+/// The answer with what it cost to find, for those who asked.
+fn explained(mut answer: Response, asked: &HeaderMap, explain: Explain) -> Response {
+    let wanted = asked.get(header::EXPLAIN).is_some_and(|value| value == "1");
+    if let (true, Ok(value)) = (wanted, HeaderValue::from_str(&explain.to_string())) {
+        answer.headers_mut().insert(header::EXPLAIN, value);
+    }
+    answer
 }
 
 fn refuse(fault: &QueryFault) -> Response {

@@ -82,6 +82,8 @@ pub struct Losses {
     pub malformed_messages: u64,
     /// REST bodies refused for their size.
     pub oversized_bodies: u64,
+    /// REST bodies refused for their form.
+    pub malformed_bodies: u64,
 }
 
 /// Status of an analyzer.

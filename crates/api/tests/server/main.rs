@@ -112,6 +112,7 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
     let (agents, subscribers, telemetry) = (Roster::new(), Roster::new(), ApiTelemetry::default());
     let mut registry = Registry::default();
     telemetry.register(&mut registry);
+    live.register(&mut registry);
     let identity =
         Identity { host: "hub1".to_owned(), version: "0.1.0".to_owned(), service: "analyzer".to_owned() };
     let areas = Areas {

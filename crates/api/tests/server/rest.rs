@@ -1,5 +1,6 @@
 //! REST: answers, refusals, origins, compression, clients that take their time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +109,55 @@ async fn queries_that_are_refused() {
     assert_eq!(answer.status(), StatusCode::NOT_ACCEPTABLE);
     let text = answer.text().await.unwrap();
     assert_eq!(text, "Error while encoding response: Only graph can be outputted as dot\n");
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_refused_and_counted() {
+    let server = start(ApiSettings::default()).await;
+    let topology = server.url("/api/topology");
+    for (n, body) in ["G.V()", "[", r#"{"GremlinQuery":1}"#].into_iter().enumerate() {
+        let answer = http().post(&topology).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.text().await.unwrap().starts_with("malformed request: "), "{body}");
+        assert_eq!(server.telemetry.losses().malformed_bodies, n as u64 + 1, "{body}");
+    }
+    // A query that is wrong is no malformed body.
+    let wrong = http().post(&topology).body(r#"{"GremlinQuery":"G.foo()"}"#).send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    let broken = "POST /api/topology HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n";
+    let answer = all(send(&server, broken).await).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let status: AnalyzerStatus = server.rest().status().await.unwrap();
+    assert_eq!(status.losses.malformed_bodies, 4);
+    let metrics = server.rest().get("/metrics").await.unwrap().message();
+    assert!(metrics.contains("skydive_http_malformed_bodies_total 4\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn every_metric_says_what_it_alone_counts() {
+    let server = start(ApiSettings::default()).await;
+    let metrics = server.rest().get("/metrics").await.unwrap().message();
+    let helps: Vec<_> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ').map(|(_, help)| help))
+        .collect();
+    assert!(helps.len() > 10, "{metrics}");
+    let different: HashSet<_> = helps.iter().collect();
+    assert_eq!(different.len(), helps.len(), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_whole_graph_is_explained_too() {
+    let server = start(ApiSettings::default()).await;
+    server.fill().await;
+    for accept in ["application/json", "text/vnd.graphviz"] {
+        let ask = get(&server, "/api/topology").header("accept", accept);
+        let plain = ask.try_clone().unwrap().send().await.unwrap();
+        assert_eq!(header(&plain, "x-skydive-explain"), "");
+        let explained = ask.header("x-skydive-explain", "1").send().await.unwrap();
+        assert_eq!(header(&explained, "x-skydive-explain"), "nodes=2;edges=1;index=0");
+        assert_eq!(explained.bytes().await.unwrap(), plain.bytes().await.unwrap());
+    }
 }
 
 #[tokio::test]
