@@ -2,7 +2,7 @@
 
 use skydive_client::{ConnectError, Connection, ConnectionSettings, Endpoint};
 use skydive_graph::BoxFuture;
-use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, role};
+use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, reason, role};
 use skydive_value::SmolStr;
 
 use crate::link::{Dial, DialError, Link, LinkClosed};
@@ -45,7 +45,7 @@ impl Dial for WebSocketDial {
             match Connection::open(&self.endpoint, PATH, &self.handshake, self.settings).await {
                 Ok(connection) => Ok(Box::new(WebSocketLink(connection)) as Box<dyn Link>),
                 Err(ConnectError::HostIdTaken { .. }) => Err(DialError::Conflict),
-                Err(error) => Err(DialError::Unreachable(error.to_string())),
+                Err(error) => Err(DialError::Unreachable(reason(&error))),
             }
         })
     }

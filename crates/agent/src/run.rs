@@ -35,7 +35,7 @@ pub enum AgentError {
     #[error("`agent.topology.probes`: no probe is named {0}")]
     UnknownProbe(String),
     /// The address cannot be listened on.
-    #[error("`agent.listen`: {0}")]
+    #[error("`agent.listen`")]
     Listen(#[from] BindError),
     /// A part of the agent ended by itself.
     #[error("defect: {0}")]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skydive_probes::{Health, PROBES, ProbeConfig, ProbeDef, ProbeScope, Report};
+use skydive_proto::reason;
 use skydive_value::Clock;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -75,29 +76,18 @@ async fn keep_running(def: &'static ProbeDef, around: Surroundings) {
 }
 
 async fn run_once(def: &'static ProbeDef, around: &Surroundings) -> Result<(), String> {
-    let probe = (def.build)(&around.config).map_err(|e| e.to_string())?;
-    probe.check().map_err(|e| e.to_string())?;
+    let probe = (def.build)(&around.config).map_err(|e| reason(&e))?;
+    probe.check().map_err(|e| reason(&e))?;
     around.states.running(def.name);
     let scope = ProbeScope::new(def.name, around.reports.clone(), around.clock.clone(), around.stop.clone());
     // A task of its own, so that a panic ends the probe and not the agent.
     match tokio::spawn(probe.run(scope)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(with_causes(&error)),
+        Ok(Err(error)) => Err(reason(&error)),
         Err(panic) => {
             // The graph has ended with its owner when this cannot be told.
             let _ = around.reports.send(Report::Abandoned { probe: def.name }).await;
             Err(format!("defect: {panic}"))
         }
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

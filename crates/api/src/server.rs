@@ -32,7 +32,7 @@ pub struct Listener {
 
 /// An address that cannot be listened on.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {source}")]
+#[error("cannot listen on {address}")]
 pub struct BindError {
     /// The address.
     pub address: String,
@@ -190,6 +190,16 @@ async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn why_an_address_is_refused_is_the_cause_and_not_the_text() {
+        let holder = Listener::bind("127.0.0.1:0").await.unwrap();
+        let taken = holder.address().to_string();
+        let refused = Listener::bind(&taken).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("cannot listen on {taken}"));
+        let why = io::Error::from_raw_os_error(libc::EADDRINUSE);
+        assert_eq!(skydive_proto::reason(&refused), format!("cannot listen on {taken}: {why}"));
+    }
 
     #[test]
     fn only_a_lack_of_resources_pauses_the_listener() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use skydive_proto::{ConnStatus, Envelope, EnvelopeError, Handshake, Protocol, format_rfc3339};
+use skydive_proto::{ConnStatus, Envelope, EnvelopeError, Handshake, Protocol, format_rfc3339, reason};
 use skydive_value::SmolStr;
 use tokio::io::AsyncReadExt;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -234,7 +234,7 @@ impl Speaker {
                     let (protocol, max) = (self.protocol, self.message_max);
                     if frame.len() <= LARGE {
                         let decoded = Envelope::decode(protocol, frame, max);
-                        return Poll::Ready(decoded.map_err(|fault| self.malformed(&fault.to_string())));
+                        return Poll::Ready(decoded.map_err(|fault| self.malformed(&reason(&fault))));
                     }
                     self.decoding = Some(spawn_blocking(move || Envelope::decode(protocol, frame, max)));
                 }
@@ -245,7 +245,7 @@ impl Speaker {
         self.decoding = None;
         Poll::Ready(match decoded {
             Ok(Ok(message)) => Ok(message),
-            Ok(Err(fault)) => Err(self.malformed(&fault.to_string())),
+            Ok(Err(fault)) => Err(self.malformed(&reason(&fault))),
             Err(broken) => Err(Parting::Lost(broken.to_string())),
         })
     }

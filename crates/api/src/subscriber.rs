@@ -12,7 +12,9 @@ use axum::routing::get;
 use futures_util::FutureExt;
 use http::StatusCode;
 use skydive_graph::{GraphEvent, GraphRead, ReadError, Snapshot, When};
-use skydive_proto::{Envelope, GraphMessage, Handshake, graph_type, namespace, refused_sync, sync_reply};
+use skydive_proto::{
+    Envelope, GraphMessage, Handshake, graph_type, namespace, reason, refused_sync, sync_reply,
+};
 use skydive_value::Filter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
@@ -180,7 +182,7 @@ impl Session {
         let decoded = GraphMessage::decode(&message, self.area.serving.clock.now());
         if let Err(fault) = &decoded {
             let telemetry = &self.area.serving.telemetry;
-            telemetry.malformed_message(&self.handshake.host_id, &fault.to_string());
+            telemetry.malformed_message(&self.handshake.host_id, &reason(fault));
         }
         // Replies are messages of a namespace too.
         if !self.handshake.wants(namespace::GRAPH) {
@@ -196,7 +198,7 @@ impl Session {
                 }
             }
             Ok(_) => return Ok(()),
-            Err(fault) => self.frame(&refused_sync(&message, Some(&fault.to_string()))),
+            Err(fault) => self.frame(&refused_sync(&message, Some(&reason(&fault)))),
         };
         self.owed = 1;
         self.speaker.send([reply]).await?;

@@ -9,7 +9,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use skydive_graph::{BoxFuture, ReadError, Snapshot};
 use skydive_proto::{
-    Answer, Explain, Output, header, media, pieces_of_answer, pieces_of_graph, query_of_body,
+    Answer, Explain, Output, header, media, pieces_of_answer, pieces_of_graph, query_of_body, reason,
 };
 
 use crate::permission::Guard;
@@ -84,7 +84,7 @@ async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Res
     let query = match query_of_body(&body) {
         Ok(Some(query)) => query,
         Ok(None) => return StatusCode::NO_CONTENT.into_response(),
-        Err(fault) => return respond::malformed(serving, &fault.to_string()),
+        Err(fault) => return respond::malformed(serving, &reason(&fault)),
     };
     let (answer, explain) = match area.ask(query).await {
         Ok(found) => found,

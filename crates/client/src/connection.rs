@@ -83,7 +83,7 @@ struct Listening<'a>(&'a mut Connection);
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The server cannot be reached.
-    #[error("cannot reach {url}: {source}; is the service running and the address right?")]
+    #[error("cannot reach {url} (is the service running and the address right?)")]
     Unreachable {
         /// Where to.
         url: String,
@@ -525,6 +525,16 @@ mod tests {
         };
         assert!(matches!(ended, Err(Ended::Silent(_))), "{ended:?}");
         assert!(begin.elapsed() < 2000 * MS);
+    }
+
+    #[tokio::test]
+    async fn why_a_server_is_not_reached_is_the_cause_and_not_the_text() {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let (endpoint, handshake) = (Endpoint::new("127.0.0.1", port), Handshake::default());
+        let opened = Connection::open(&endpoint, "/", &handshake, ConnectionSettings::default());
+        let error = opened.await.unwrap_err();
+        assert!(!error.to_string().contains("os error"), "{error}");
+        assert!(skydive_proto::reason(&error).contains("os error"));
     }
 
     #[tokio::test]

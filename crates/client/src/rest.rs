@@ -43,10 +43,10 @@ pub struct Response {
 #[derive(Debug, Error)]
 pub enum RestError {
     /// The HTTP client cannot be set up.
-    #[error("HTTP client: {0}")]
+    #[error("no HTTP client can be made")]
     Client(#[source] reqwest::Error),
     /// The server cannot be reached.
-    #[error("cannot reach {url}: {reason}; is the service running and the address right?")]
+    #[error("cannot reach {url} (is the service running and the address right?): {reason}")]
     Unreachable {
         /// What was asked.
         url: String,
@@ -80,7 +80,7 @@ pub enum RestError {
         message: String,
     },
     /// The answer is not what the resource should be.
-    #[error("{url}: unexpected answer: {source}; is this a Skydive service?")]
+    #[error("{url}: unexpected answer (is this a Skydive service?)")]
     Unexpected {
         /// What was asked.
         url: String,

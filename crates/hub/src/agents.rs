@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skydive_api::{Agent, AgentLink, AgentSession, Conflict, LiveGraph};
 use skydive_graph::{BoxFuture, Mutation, Source};
-use skydive_proto::{Envelope, GraphMessage, MessageError, graph_type, namespace, sync_reply};
+use skydive_proto::{Envelope, GraphMessage, MessageError, graph_type, namespace, reason, sync_reply};
 use skydive_value::{Clock, SmolStr};
 use tokio::sync::mpsc;
 
@@ -103,7 +103,7 @@ impl AgentSession for Session {
                     tracing::debug!(origin = %self.origin, kind, "message of an unknown kind");
                     return Ok(());
                 }
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(reason(&error)),
             };
             if let Some(mut mutation) = decoded.into_mutation(&self.origin) {
                 self.claim(&mut mutation);

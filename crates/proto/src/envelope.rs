@@ -54,10 +54,10 @@ pub enum EnvelopeError {
         max: usize,
     },
     /// Not a JSON envelope.
-    #[error("malformed JSON message: {0}")]
+    #[error("malformed JSON message")]
     Json(#[source] serde_json::Error),
     /// Not a protobuf envelope.
-    #[error("malformed protobuf message: {0}")]
+    #[error("malformed protobuf message")]
     Protobuf(#[source] prost::DecodeError),
     /// A payload format with an unknown number.
     #[error("unknown payload format {0}")]

@@ -110,7 +110,7 @@ pub enum MessageError {
     #[error("{0}: payload is not JSON")]
     NotJson(String),
     /// The payload is not what the type demands.
-    #[error("{kind}: {source}")]
+    #[error("malformed {kind}")]
     Obj {
         /// Type of the message.
         kind: &'static str,

@@ -16,6 +16,7 @@ mod handshake;
 mod json;
 mod limits;
 mod pieces;
+mod reason;
 mod rest;
 mod rfc3339;
 mod status;
@@ -30,6 +31,7 @@ pub use graph_message::{
 pub use handshake::{Handshake, HandshakeError, Persistence, Protocol, UpdatePolicy, header};
 pub use limits::Limits;
 pub use pieces::{PIECE_SIZE, Part, Pieces, list};
+pub use reason::reason;
 pub use rest::{Explain, Identity, QueryBodyError, encode_query, media, query_of_body, role};
 pub use rfc3339::{Rfc3339Error, format_rfc3339, parse_rfc3339};
 pub use status::{

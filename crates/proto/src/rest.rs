@@ -53,7 +53,7 @@ pub struct Explain {
 
 /// A body of `POST /api/topology` that cannot be read.
 #[derive(Debug, Error)]
-#[error("malformed request: {0}")]
+#[error("malformed request")]
 pub struct QueryBodyError(#[from] serde_json::Error);
 
 object! {

@@ -7,6 +7,7 @@ mod query;
 
 use anyhow::{Context as _, anyhow, bail};
 use skydive_client::{Credentials, Endpoint, Response, Rest, RestError};
+use skydive_proto::reason;
 
 use crate::cli::{ClientCommand, ConfigFlags, ServerFlags};
 use crate::config::{self, Address, Source, Surroundings};
@@ -89,7 +90,7 @@ fn advise(error: RestError) -> anyhow::Error {
     anyhow!(
         "{}\nstart an analyzer there (`skydive allinone`), or name another one with --analyzer or \
          $SKYDIVE_ANALYZER",
-        terminal::in_words(&error)
+        reason(error.as_ref())
     )
 }
 

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mimalloc::MiMalloc;
+use skydive_proto::reason;
 use tokio::runtime;
 
 use cli::{Command, ConfigBackend, Invocation, OtherCommand};
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if error.is::<client::Told>() => ExitCode::from(exit::FAILURE),
         Err(error) => {
-            let words = terminal::in_words(&error);
+            let words = reason(error.as_ref());
             eprintln!("{}: {words}", Paint::of(&io::stderr()).color(Color::Red, "error"));
             ExitCode::from(exit::FAILURE)
         }

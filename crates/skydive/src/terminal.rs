@@ -50,37 +50,7 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     })
 }
 
-/// An error with its causes, without those that the text before them already tells.
-pub(crate) fn in_words(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |words, cause| match cause.to_string() {
-        cause if words.is_empty() => cause,
-        cause if words.contains(&cause) => words,
-        cause => words + ": " + &cause,
-    })
-}
-
 /// The text without what would steer a terminal.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use anyhow::anyhow;
-
-    use super::*;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let used = || anyhow!("address in use");
-        assert_eq!(
-            in_words(&used().context("listen: address in use").context("analyzer")),
-            "analyzer: listen: address in use"
-        );
-        assert_eq!(
-            in_words(&used().context("listen").context("analyzer")),
-            "analyzer: listen: address in use"
-        );
-        assert_eq!(in_words(&used()), "address in use");
-    }
 }
