@@ -61,9 +61,9 @@ impl StatusReport for AgentReport {
 
 fn link_status(address: &str, connection: &Connection, all: &Connections) -> AnalyzerLink {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-    let since = match connection {
-        Connection::Up(since) => Some(*since),
-        Connection::Down(_) => None,
+    let (since, disconnected) = match connection {
+        Connection::Up(since) => (Some(*since), None),
+        Connection::Down(why) => (None, Some(why.clone())),
     };
     AnalyzerLink {
         connection: ConnStatus {
@@ -76,6 +76,7 @@ fn link_status(address: &str, connection: &Connection, all: &Connections) -> Ana
             ..ConnStatus::default()
         },
         is_master: all.is_master(address),
+        disconnected,
     }
 }
 
@@ -85,4 +86,31 @@ fn probe_status(health: Health) -> ProbeStatus {
         Health::Degraded { why, .. } => Some(why.to_string()),
     };
     ProbeStatus { status: "running".to_owned(), degraded }
+}
+
+#[cfg(test)]
+mod tests {
+    use skydive_value::Timestamp;
+
+    use super::*;
+    use crate::master::Masters;
+
+    #[test]
+    fn an_analyzer_that_is_not_connected_has_a_reason() {
+        let masters = Masters::new(["a:1".to_owned(), "[::1]:2".to_owned()]);
+        masters.up("a:1", Timestamp::EPOCH);
+        masters.down("[::1]:2", "connection refused".to_owned());
+        let report = AgentReport {
+            subscribers: Roster::new(),
+            states: Arc::default(),
+            masters: masters.watch(),
+            telemetry: ApiTelemetry::default(),
+        };
+        let Status::Agent(status) = report.status() else { panic!("not an agent's") };
+        let json = serde_json::to_value(status.analyzers).unwrap();
+        assert_eq!(json["a:1"]["IsConnected"], true);
+        assert_eq!(json["a:1"].get("Disconnected"), None);
+        assert_eq!((&json["[::1]:2"]["Addr"], &json["[::1]:2"]["Port"]), (&"::1".into(), &2.into()));
+        assert_eq!(json["[::1]:2"]["Disconnected"], "connection refused");
+    }
 }

@@ -37,6 +37,9 @@ pub struct AnalyzerLink {
     /// Whether the agent's graph goes to this one.
     #[serde(rename = "IsMaster")]
     pub is_master: bool,
+    /// Why there is no connection; absent while there is one.
+    #[serde(rename = "Disconnected", default, skip_serializing_if = "Option::is_none")]
+    pub disconnected: Option<String>,
 }
 
 /// Whether this analyzer is the one that acts.
