@@ -53,23 +53,10 @@ impl Dial for WebSocketDial {
 
 impl Link for WebSocketLink {
     fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>> {
-        Box::pin(async move {
-            self.0.send(&message).await.map_err(|error| {
-                tracing::debug!(%error, "link ended");
-                LinkClosed
-            })
-        })
+        Box::pin(async move { self.0.send(&message).await.map_err(|ended| LinkClosed(reason(&ended))) })
     }
 
-    fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>> {
-        Box::pin(async move {
-            match self.0.next().await {
-                Ok(message) => Some(message),
-                Err(error) => {
-                    tracing::debug!(%error, "link ended");
-                    None
-                }
-            }
-        })
+    fn receive(&mut self) -> BoxFuture<'_, Result<Envelope, LinkClosed>> {
+        Box::pin(async move { self.0.next().await.map_err(|ended| LinkClosed(reason(&ended))) })
     }
 }

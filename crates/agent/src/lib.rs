@@ -2,7 +2,7 @@
 //!
 //! Probes send mutations, one task owns the local graph ([`skydive_api::LiveGraph`]), stable ids are derived as it
 //! changes ([`tid`]), one uplink per analyzer carries the graph away, and a small API serves it locally. Everything
-//! a link needs is a snapshot and the events after it; a link that cannot keep up starts over with a new snapshot.
+//! a link needs is a snapshot and the events after it; a link that cannot keep up gets the last state of each element.
 
 mod config;
 mod dial;

@@ -13,8 +13,8 @@ pub trait Link: Send {
     /// Sends a message; waits while the line is full.
     fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>>;
 
-    /// The next message; `None` when the line is closed. Safe to drop while waiting.
-    fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>>;
+    /// The next message. Safe to drop while waiting.
+    fn receive(&mut self) -> BoxFuture<'_, Result<Envelope, LinkClosed>>;
 }
 
 /// Opens lines to one analyzer.
@@ -26,10 +26,10 @@ pub trait Dial: Send + Sync {
     fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Link>, DialError>>;
 }
 
-/// The other end has gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the link is closed")]
-pub struct LinkClosed;
+/// The line has ended, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("link lost: {0}")]
+pub struct LinkClosed(pub String);
 
 /// A line that could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -67,11 +67,15 @@ pub(crate) mod channel {
 
     impl Link for ChannelEnd {
         fn send(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), LinkClosed>> {
-            Box::pin(async move { self.to.send(message).await.map_err(|_| LinkClosed) })
+            Box::pin(async move { self.to.send(message).await.map_err(|_| gone()) })
         }
 
-        fn receive(&mut self) -> BoxFuture<'_, Option<Envelope>> {
-            Box::pin(self.from.recv())
+        fn receive(&mut self) -> BoxFuture<'_, Result<Envelope, LinkClosed>> {
+            Box::pin(async move { self.from.recv().await.ok_or_else(gone) })
         }
+    }
+
+    fn gone() -> LinkClosed {
+        LinkClosed("the other end is gone".to_owned())
     }
 }

@@ -1,11 +1,15 @@
 //! One analyzer's line: dial, give it the graph while it is the master, dial again.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{Ended, LiveGraph, Subscription};
+use skydive_api::{Backlog, Ended, LiveGraph, Subscription};
+use skydive_graph::Snapshot;
 use skydive_proto::{Envelope, UpdatePolicy, event_envelope, sync_envelope};
 use skydive_value::Clock;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::link::{Link, LinkClosed, SharedDial};
@@ -23,11 +27,14 @@ pub(crate) struct Uplink {
     pub(crate) clock: Clock,
 }
 
-/// Why a line was left.
-enum Left {
-    Closed,
-    Stopped,
+/// Why changes are no longer sent.
+enum Halt {
+    Link(LinkClosed),
+    Graph(Ended),
 }
+
+/// Changes sent before a look at what the analyzer says.
+const CHANGES_PER_TURN: usize = 256;
 
 impl Uplink {
     /// Keeps the line up until `stop`.
@@ -52,11 +59,15 @@ impl Uplink {
                     failures = 0;
                     tracing::info!(analyzer = address, "linked");
                     self.masters.up(&address, self.clock.now());
-                    match self.serve(&address, &mut *link, &stop).await {
-                        Left::Stopped => return,
-                        Left::Closed => {
-                            tracing::warn!(analyzer = address, "link lost");
-                            self.masters.down(&address, "link lost".to_owned());
+                    let served = tokio::select! {
+                        served = self.serve(&address, &mut *link) => served,
+                        () = stop.cancelled() => return,
+                    };
+                    match served {
+                        Ok(()) => return,
+                        Err(lost) => {
+                            tracing::warn!(analyzer = address, why = lost.0, "link lost");
+                            self.masters.down(&address, lost.to_string());
                         }
                     }
                 }
@@ -68,76 +79,84 @@ impl Uplink {
         }
     }
 
-    async fn serve(&self, address: &str, link: &mut dyn Link, stop: &CancellationToken) -> Left {
+    /// Serves a line until it is lost; returns when the graph has ended.
+    async fn serve(&self, address: &str, link: &mut dyn Link) -> Result<(), LinkClosed> {
         let mut masters = self.masters.watch();
-        loop {
-            let is_master = masters.borrow_and_update().is_master(address);
-            if is_master {
-                return match self.give_graph(link, stop).await {
-                    Ok(()) => Left::Stopped,
-                    Err(LinkClosed) => Left::Closed,
-                };
-            }
+        while !masters.borrow_and_update().is_master(address) {
             tokio::select! {
                 _ = masters.changed() => {}
-                message = link.receive() => match message {
-                    Some(message) => ignore(&message),
-                    None => return Left::Closed,
-                },
-                () = stop.cancelled() => return Left::Stopped,
+                message = link.receive() => ignore(&message?),
+            }
+        }
+        self.give_graph(link).await
+    }
+
+    /// Sends the graph and every change of it; where changes come faster than the line takes them, the last of each
+    /// element. Changes are taken in while the graph is written and sent, so the queue holds only what comes while
+    /// this task does not run. Should that be too much, the graph is sent once more, with twice the room: it arrives
+    /// in any case.
+    async fn give_graph(&self, link: &mut dyn Link) -> Result<(), LinkClosed> {
+        let mut bound = self.queue_size;
+        loop {
+            let Ok((snapshot, mut events)) = self.live.snapshot_and_subscribe(bound).await else {
+                return Ok(());
+            };
+            tracing::debug!(nodes = snapshot.node_count(), edges = snapshot.edge_count(), "sync");
+            let mut has_caught_up = false;
+            let Err(halt) = self.follow(link, snapshot, &mut events, &mut has_caught_up).await;
+            match halt {
+                Halt::Link(lost) => return Err(lost),
+                Halt::Graph(Ended::Stopped) => return Ok(()),
+                Halt::Graph(Ended::Lost { messages }) => {
+                    tracing::warn!(messages, "the analyzer does not keep up, sending the whole graph again");
+                    bound = if has_caught_up { self.queue_size } else { bound.saturating_mul(2) };
+                }
             }
         }
     }
 
-    /// Sends the graph and every change of it. A line so slow that the queue overflows starts over with a new
-    /// snapshot: the analyzer ends with the true graph in any case.
-    async fn give_graph(&self, link: &mut dyn Link, stop: &CancellationToken) -> Result<(), LinkClosed> {
+    async fn follow(
+        &self,
+        link: &mut dyn Link,
+        snapshot: Snapshot,
+        events: &mut Subscription,
+        has_caught_up: &mut bool,
+    ) -> Result<Infallible, Halt> {
+        let folded = self.live.counters().folded.clone();
+        let mut backlog = Backlog::new(self.queue_size, folded);
+        let written = spawn_blocking(move || sync_envelope(snapshot));
+        let sync = match backlog.during(events, written).await? {
+            Ok(sync) => sync,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        backlog.during(events, link.send(sync)).await??;
         loop {
-            let Ok((snapshot, mut events)) = self.live.snapshot_and_subscribe(self.queue_size).await else {
-                return Ok(());
-            };
-            tracing::debug!(nodes = snapshot.node_count(), edges = snapshot.edge_count(), "sync");
-            let sent = tokio::select! {
-                sent = link.send(sync_envelope(snapshot)) => sent,
-                () = stop.cancelled() => return Ok(()),
-            };
-            sent?;
-            match forward(link, &mut events, stop).await? {
-                Some(Ended::Lost { messages }) => {
-                    tracing::warn!(messages, "the analyzer does not keep up, sending the whole graph again");
-                }
-                Some(Ended::Stopped) | None => return Ok(()),
+            for _ in 0..CHANGES_PER_TURN {
+                let Some(event) = backlog.pop() else {
+                    *has_caught_up = true;
+                    break;
+                };
+                let message = event_envelope(&event, UpdatePolicy::Partial);
+                backlog.during(events, link.send(message)).await??;
+            }
+            tokio::select! {
+                batch = events.next() => backlog.add(&batch?),
+                message = link.receive() => ignore(&message?),
+                () = ready(()), if !backlog.is_empty() => {}
             }
         }
     }
 }
 
-/// Returns why events ended; `None` on stop.
-async fn forward(
-    link: &mut dyn Link,
-    events: &mut Subscription,
-    stop: &CancellationToken,
-) -> Result<Option<Ended>, LinkClosed> {
-    loop {
-        tokio::select! {
-            batch = events.next() => match batch {
-                Ok(batch) => {
-                    for event in batch.iter() {
-                        let sent = tokio::select! {
-                            sent = link.send(event_envelope(event, UpdatePolicy::Partial)) => sent,
-                            () = stop.cancelled() => return Ok(None),
-                        };
-                        sent?;
-                    }
-                }
-                Err(ended) => return Ok(Some(ended)),
-            },
-            message = link.receive() => match message {
-                Some(message) => ignore(&message),
-                None => return Err(LinkClosed),
-            },
-            () = stop.cancelled() => return Ok(None),
-        }
+impl From<LinkClosed> for Halt {
+    fn from(lost: LinkClosed) -> Self {
+        Self::Link(lost)
+    }
+}
+
+impl From<Ended> for Halt {
+    fn from(ended: Ended) -> Self {
+        Self::Graph(ended)
     }
 }
 
@@ -149,7 +168,7 @@ fn ignore(message: &Envelope) {
 #[cfg(test)]
 mod tests {
     use skydive_graph::{Graph, Mutation, Node, Op, Source};
-    use skydive_proto::GraphMessage;
+    use skydive_proto::{GraphMessage, graph_type};
     use skydive_value::{Id, Map, SmolStr, Timestamp};
     use tokio::sync::mpsc;
 
@@ -248,7 +267,7 @@ mod tests {
         follow(&mut analyzer, &mut copy, |g| g.node_count() == 3).await;
         assert_eq!(copy.node(&Id::from("n1")), setup.live.snapshot().await.unwrap().node(&Id::from("n1")));
         setup.stop.cancel();
-        while analyzer.receive().await.is_some() {}
+        while analyzer.receive().await.is_ok() {}
     }
 
     #[tokio::test]
@@ -261,6 +280,36 @@ mod tests {
         }
         follow(&mut analyzer, &mut copy, |g| g.node_count() == 500).await;
         assert_eq!(copy.view().node_count(), setup.live.snapshot().await.unwrap().node_count());
+    }
+
+    #[tokio::test]
+    async fn a_graph_that_changes_faster_than_the_line_takes_it_arrives() {
+        let setup = Setup::new(&["a"]);
+        let names: Vec<String> = (0..20).map(|i| format!("n{i}")).collect();
+        setup.live.apply(names.iter().map(|name| node(name)).collect()).await.unwrap();
+        let mut analyzer = setup.uplink("a", 1, 4);
+        let (mut copy, mut syncs, mut mtu) = (Graph::new(), 0, 0);
+        // Twenty changes for each message that is taken.
+        for _ in 0..500 {
+            let message = analyzer.receive().await.unwrap();
+            syncs += usize::from(message.kind == graph_type::SYNC);
+            let message = GraphMessage::decode(&message, Timestamp::EPOCH).unwrap();
+            let mutation = message.into_mutation(&origin()).unwrap();
+            copy.apply(mutation, Timestamp::EPOCH, &mut Vec::new()).unwrap();
+            mtu += 1;
+            let change =
+                |name: &String| Mutation::update_node(Id::from(name.as_str()), [Op::set("MTU", mtu)]);
+            setup.live.apply(names.iter().map(change).collect()).await.unwrap();
+            setup.live.snapshot().await.unwrap();
+        }
+        assert_eq!(syncs, 1, "the graph is sent once");
+        assert!(setup.live.counters().folded.get() > 0);
+        let goal = setup.live.snapshot().await.unwrap();
+        let is_there = |g: &Graph| {
+            names.iter().all(|n| g.node(&Id::from(n.as_str())) == goal.node(&Id::from(n.as_str())))
+        };
+        assert!(!is_there(&copy));
+        follow(&mut analyzer, &mut copy, is_there).await;
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 //! agent nor hub: they hand in what they have.
 
 mod agent_link;
+mod backlog;
 mod compression;
 mod cors;
 mod encoded;
@@ -31,6 +32,7 @@ mod topology;
 mod traffic;
 
 pub use agent_link::{Agent, AgentEndpoint, AgentLink, AgentSession, Conflict};
+pub use backlog::Backlog;
 pub use live::{Derive, Ended, LiveCounters, LiveGraph, LiveOwner, Stopped, Subscription};
 pub use page::{Page, PageFile};
 pub use permission::{NoAuth, Permission};

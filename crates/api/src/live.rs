@@ -48,6 +48,9 @@ pub struct LiveCounters {
     pub events: Counter,
     /// Events that did not fit into the queues of subscriptions.
     pub lost: Counter,
+    /// Changes that went into later ones of the same element, because whoever follows the graph was busy with the
+    /// whole of it or is slower than it changes; see [`crate::Backlog`].
+    pub folded: Counter,
     /// Nodes in the graph.
     pub nodes: Gauge,
     /// Edges in the graph.
@@ -146,7 +149,7 @@ impl LiveGraph {
 
     /// Shows the counters among a program's metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let LiveCounters { mutations, refused, events, lost, nodes, edges } = self.counters.clone();
+        let LiveCounters { mutations, refused, events, lost, folded, nodes, edges } = self.counters.clone();
         registry.register("skydive_graph_mutations", "Mutations handed to the graph", mutations);
         registry.register("skydive_graph_refused_mutations", "Mutations that could not be applied", refused);
         registry.register("skydive_graph_events", "Changes of the graph", events);
@@ -155,6 +158,11 @@ impl LiveGraph {
             "Events that did not fit into the queue of a follower of the graph: a WebSocket subscriber or, on an \
              agent, the link to an analyzer",
             lost,
+        );
+        registry.register(
+            "skydive_graph_folded_changes",
+            "Changes told as one with a later change of the same element, to a follower slower than they come",
+            folded,
         );
         registry.register("skydive_graph_nodes", "Nodes in the graph", nodes);
         registry.register("skydive_graph_edges", "Edges in the graph", edges);

@@ -1,8 +1,9 @@
 //! `/ws/subscriber`: the graph and everything that happens to it.
 //!
 //! A connection gets events from the moment it is open; a `SyncRequest` is answered with the graph, and the events
-//! that follow continue exactly that graph. A client that does not keep up is closed with code 1013 and told how many
-//! messages it missed.
+//! that follow continue exactly that graph. What happens while the graph is written and sent is kept for after it, the
+//! last change of each element if it is much: a large graph that changes fast would else never be had. A client that
+//! does not keep up is closed with code 1013 and told how many messages it missed.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::permission::Guard;
 use crate::roster::Seat;
 use crate::router::{Route, Serving};
 use crate::speaker::{Parting, Speaker, close_at_once, code, conn_status, frame};
-use crate::{Ended, LiveGraph, Roster, Subscription, respond};
+use crate::{Backlog, Ended, LiveGraph, Roster, Subscription, respond};
 
 /// The subscriptions to a live graph.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ struct Session {
     speaker: Speaker,
     handshake: Handshake,
     events: Subscription,
+    /// What happened while a graph was written and sent; goes before `events`.
+    behind: Backlog,
     /// Frames handed to the socket and not known to be written.
     owed: u64,
 }
@@ -96,7 +99,8 @@ async fn run(area: Arc<Area>, socket: Socket, handshake: Handshake, seat: Seat) 
     let Ok(events) = area.live.subscribe(serving.settings.ws.queue_size).await else {
         return speaker.part(stopping()).await;
     };
-    let mut session = Session { area, speaker, handshake, events, owed: 0 };
+    let behind = Backlog::new(serving.settings.ws.queue_size, area.live.counters().folded.clone());
+    let mut session = Session { area, speaker, handshake, events, behind, owed: 0 };
     let parting = session.talk().await;
     session.speaker.part(parting).await;
 }
@@ -129,17 +133,11 @@ impl Session {
 
     /// Sends a batch of events.
     async fn tell(&mut self, batch: &Arc<[GraphEvent]>) -> Result<(), Parting> {
-        if !self.handshake.wants(namespace::GRAPH) {
+        if batch.is_empty() || !self.handshake.wants(namespace::GRAPH) {
             return Ok(());
         }
-        let (protocol, policy) = (self.speaker.protocol(), self.handshake.update_policy);
-        let frames = if batch.len() < LARGE {
-            self.area.encoded.frames(batch, protocol, policy)
-        } else {
-            let (area, batch) = (self.area.clone(), batch.clone());
-            let encoding = spawn_blocking(move || area.encoded.frames(&batch, protocol, policy));
-            self.speaker.during(encoding).await?.map_err(|fault| Parting::Lost(fault.to_string()))?
-        };
+        let encoding = self.encode(batch.clone());
+        let frames = self.speaker.during(encoding).await??;
         let mut left = frames.iter().cloned();
         while left.len() > 0 {
             let sent = tokio::select! {
@@ -155,9 +153,62 @@ impl Session {
         Ok(())
     }
 
+    /// Sends what happened while a graph was on its way, and what happens meanwhile. A client may take its time, but
+    /// has to come nearer: one that does not will never be there.
+    async fn catch_up(&mut self) -> Result<(), Parting> {
+        let bound = self.area.serving.settings.ws.queue_size;
+        let mut before = usize::MAX;
+        loop {
+            let round = self.behind.take();
+            if round.len() <= bound {
+                return self.tell(&round).await;
+            }
+            if round.len() >= before {
+                return Err(self.lost(round.len() as u64));
+            }
+            before = round.len();
+            let encoding = self.encode(round);
+            let encoded = self.behind.during(&mut self.events, self.speaker.during(encoding)).await;
+            let frames = self.settle(encoded)??;
+            let mut left = frames.iter().cloned();
+            while left.len() > 0 {
+                let sending = self.speaker.send(left.by_ref().take(FRAMES_PER_TURN));
+                let sent = self.behind.during(&mut self.events, sending).await;
+                self.owed = left.len() as u64;
+                self.settle(sent)?;
+            }
+            self.owed = 0;
+        }
+    }
+
+    /// The frames of a batch; of a large one off the threads that serve everybody.
+    fn encode(
+        &self,
+        batch: Arc<[GraphEvent]>,
+    ) -> impl Future<Output = Result<Arc<[Message]>, Parting>> + use<> {
+        let (protocol, policy) = (self.speaker.protocol(), self.handshake.update_policy);
+        let area = self.area.clone();
+        async move {
+            if batch.len() < LARGE {
+                return Ok(area.encoded.frames(&batch, protocol, policy));
+            }
+            let encoding = spawn_blocking(move || area.encoded.frames(&batch, protocol, policy));
+            encoding.await.map_err(|fault| Parting::Lost(fault.to_string()))
+        }
+    }
+
+    /// What became of work during which events were kept.
+    fn settle<T>(&self, outcome: Result<Result<T, Parting>, Ended>) -> Result<T, Parting> {
+        match outcome {
+            Ok(done) => done,
+            Err(Ended::Lost { messages }) => Err(self.lost(self.owed + self.behind.len() as u64 + messages)),
+            Err(Ended::Stopped) => Err(stopping()),
+        }
+    }
+
     /// Counts what is in the queue of a client that reads no more.
     fn abandoned(&mut self) -> u64 {
-        let mut missed = 0;
+        let mut missed = self.behind.len() as u64;
         while let Some(batch) = self.events.next().now_or_never() {
             match batch {
                 Ok(batch) => missed += batch.len() as u64,
@@ -201,9 +252,10 @@ impl Session {
             Err(fault) => self.frame(&refused_sync(&message, Some(&reason(&fault)))),
         };
         self.owed = 1;
-        self.speaker.send([reply]).await?;
+        let sent = self.behind.during(&mut self.events, self.speaker.send([reply])).await;
+        self.settle(sent)?;
         self.owed = 0;
-        Ok(())
+        self.catch_up().await
     }
 
     fn frame(&self, reply: &Envelope) -> Message {
@@ -250,7 +302,8 @@ impl Session {
             let _permit = permit;
             frame(&sync_reply(&request, snapshot), protocol)
         });
-        self.speaker.during(writing).await?.map_err(|fault| Parting::Lost(fault.to_string()))
+        let written = self.behind.during(&mut self.events, self.speaker.during(writing)).await;
+        self.settle(written)?.map_err(|fault| Parting::Lost(fault.to_string()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/ws/subscriber`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -351,5 +352,53 @@ async fn a_graph_that_is_taken_slowly_is_delivered() {
     })
     .await;
     assert!(begin.elapsed() > Duration::from_millis(800));
+    assert_eq!(server.telemetry.losses().slow_subscribers, 0);
+}
+
+#[tokio::test]
+async fn a_graph_that_changes_faster_than_it_is_sent_is_had() {
+    let ws = WebSocketSettings { queue_size: 50, ..WebSocketSettings::default() };
+    let server = start(ApiSettings { ws, ..ApiSettings::default() }).await;
+    let text = "x".repeat(1 << 20);
+    for n in 0..60 {
+        let mut mutation = node(&format!("n{n}"), "x", 1);
+        if let Mutation::AddNode(node) = &mut mutation {
+            node.metadata.insert("Text", text.as_str());
+        }
+        server.live.apply(vec![mutation]).await.unwrap();
+    }
+    server.live.apply((0..1000).map(|n| node(&format!("m{n}"), "x", 1)).collect()).await.unwrap();
+    let held = server.live.snapshot().await.unwrap().node(&"m999".into()).unwrap().clone();
+    let alone = Arc::strong_count(&held);
+    let mut connection = server.subscribe(&handshake("webui", "h", Protocol::Json)).await;
+    connection.send(&sync_request(SyncRequest::default())).await.unwrap();
+    eventually("the reply is being written", || Arc::strong_count(&held) > alone).await;
+    // It does not fit into what lies between.
+    let folded = || server.live.counters().folded.get();
+    let mut mtu = 0;
+    soon(async {
+        while folded() == 0 {
+            mtu += 1;
+            for n in 0..40 {
+                let change = Mutation::update_node(Id::from(format!("m{n}").as_str()), [Op::set("MTU", mtu)]);
+                server.live.apply(vec![change]).await.unwrap();
+            }
+            server.live.snapshot().await.unwrap();
+        }
+    })
+    .await;
+    let mut heard = Vec::new();
+    while heard.len() < 40 {
+        match next(&mut connection).await {
+            GraphMessage::SyncReply(graph) => assert_eq!(graph.nodes.len(), 1060),
+            GraphMessage::NodeUpdated(node) => {
+                heard.retain(|(id, _)| *id != node.id);
+                if node.metadata.get("MTU") == Some(&mtu.into()) {
+                    heard.push((node.id, node.revision));
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
     assert_eq!(server.telemetry.losses().slow_subscribers, 0);
 }
