@@ -1,38 +1,54 @@
 //! The layers of one packet: which header lies where.
 
-/// The link types of capture files that are decoded, by their number in the registry of tcpdump.org.
+mod kind;
+
+use std::ops::Range;
+
+pub use kind::LayerKind;
+
+/// How a capture's packets begin, by its number in the registry of tcpdump.org.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u16);
 
-/// What a header is; its name is the one in a flow's layers path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum LayerKind {
-    /// Ethernet II or 802.3.
-    Ethernet,
-}
-
 /// One header.
+///
+/// The header of the next layer begins where this one's ends: `next.start == start + header`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Where the header begins, in bytes from the start of the packet.
     pub start: u32,
     /// Where its payload ends: the end of the captured bytes, or sooner when a length field says so.
     pub end: u32,
-    /// Bytes of the header itself.
+    /// Bytes of the header itself. For an application layer all of its message, up to 65535.
     pub header: u16,
     /// What it is.
     pub kind: LayerKind,
 }
 
 /// Why the layers end where they end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// The rest is payload.
+    /// Bytes follow that are nobody's header: what TCP, UDP to any port, ICMP or ESP carry.
     Payload,
+    /// Nothing follows.
+    Nothing,
+    /// The rest is part of a datagram that came in fragments.
+    Fragment,
+    /// The captured bytes end inside the header of this kind. TCP and IPv4 headers of which only options are missing
+    /// are still the last layer.
+    Truncated(LayerKind),
+    /// What should be a header of this kind contradicts itself. TCP and UDP headers with an impossible length are
+    /// still the last layer: their ports stand.
+    Malformed(LayerKind),
+    /// A link type, EtherType or protocol number follows that is not decoded.
+    Unsupported,
+    /// More than [`Layers::MAX`] layers.
+    TooDeep,
 }
 
 /// The layers of a packet, outermost first.
+///
+/// Kept by the caller and used again for the next packet: what is not used is never written.
 #[derive(Clone, Debug)]
 pub struct Layers {
     items: [Layer; Layers::MAX],
@@ -40,17 +56,236 @@ pub struct Layers {
     end: End,
 }
 
+/// See [`Layers::parts`].
+#[derive(Clone, Debug)]
+pub struct Parts<'a> {
+    layers: &'a [Layer],
+    start: usize,
+}
+
+impl LinkType {
+    /// BSD loopback, the family in the byte order of the host that captured.
+    pub const NULL: LinkType = LinkType(0);
+    /// Ethernet.
+    pub const ETHERNET: LinkType = LinkType(1);
+    /// PPP, with or without HDLC address and control.
+    pub const PPP: LinkType = LinkType(9);
+    /// What files say for raw IP when the system that wrote them kept its own number.
+    pub const RAW_BSD: LinkType = LinkType(12);
+    /// The same on OpenBSD.
+    pub const RAW_OPENBSD: LinkType = LinkType(14);
+    /// PPP in HDLC framing.
+    pub const PPP_HDLC: LinkType = LinkType(50);
+    /// PPPoE session packets without Ethernet.
+    pub const PPP_ETHER: LinkType = LinkType(51);
+    /// IPv4 or IPv6 without a link layer.
+    pub const RAW: LinkType = LinkType(101);
+    /// OpenBSD loopback, the family in network byte order.
+    pub const LOOP: LinkType = LinkType(108);
+    /// Linux cooked capture, version 1.
+    pub const LINUX_SLL: LinkType = LinkType(113);
+    /// IPv4 without a link layer.
+    pub const IPV4: LinkType = LinkType(228);
+    /// IPv6 without a link layer.
+    pub const IPV6: LinkType = LinkType(229);
+    /// Linux cooked capture, version 2.
+    pub const LINUX_SLL2: LinkType = LinkType(276);
+
+    /// Where decoding starts; nothing for the link types that are not decoded.
+    #[inline]
+    pub const fn first_layer(self) -> Option<LayerKind> {
+        Some(match self {
+            LinkType::ETHERNET => LayerKind::Ethernet,
+            LinkType::NULL | LinkType::LOOP => LayerKind::Loopback,
+            LinkType::PPP | LinkType::PPP_HDLC => LayerKind::PPP,
+            LinkType::PPP_ETHER => LayerKind::PPPoE,
+            LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::RAW => LayerKind::RawIp,
+            LinkType::LINUX_SLL => LayerKind::LinuxSLL,
+            LinkType::LINUX_SLL2 => LayerKind::LinuxSLL2,
+            LinkType::IPV4 => LayerKind::IPv4,
+            LinkType::IPV6 => LayerKind::IPv6,
+            _ => return None,
+        })
+    }
+}
+
+impl Layer {
+    /// The header and what follows it, of the packet that was decoded; nothing of any shorter one.
+    #[inline]
+    pub fn bytes_of<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        packet.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// The header, options included.
+    #[inline]
+    pub fn header_of<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        self.bytes_of(packet).get(..self.header.into()).unwrap_or_default()
+    }
+
+    /// What follows the header.
+    #[inline]
+    pub fn payload_of<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        self.bytes_of(packet).get(self.header.into()..).unwrap_or_default()
+    }
+}
+
+impl End {
+    /// The reasons in the order of [`End::index`], named as a label of a counter.
+    pub const NAMES: [&str; 7] =
+        ["payload", "nothing", "fragment", "truncated", "malformed", "unsupported", "too deep"];
+
+    /// The place of the reason in a table of counters.
+    #[inline]
+    pub const fn index(self) -> usize {
+        match self {
+            End::Payload => 0,
+            End::Nothing => 1,
+            End::Fragment => 2,
+            End::Truncated(_) => 3,
+            End::Malformed(_) => 4,
+            End::Unsupported => 5,
+            End::TooDeep => 6,
+        }
+    }
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        let unused = Layer { start: 0, end: 0, header: 0, kind: LayerKind::RawIp };
+        Self { items: [unused; Layers::MAX], len: 0, end: End::Nothing }
+    }
+}
+
 impl Layers {
     /// The depth to which packets are decoded.
     pub const MAX: usize = 32;
 
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// The layers.
+    #[inline]
     pub fn as_slice(&self) -> &[Layer] {
         self.items.get(..self.len.into()).unwrap_or_default()
     }
 
     /// Why they end.
+    #[inline]
     pub fn end(&self) -> End {
         self.end
+    }
+
+    /// The ranges of layers that are a flow each, outermost first.
+    ///
+    /// A part ends after the last of the tunnel layers ([`LayerKind::is_tunnel`]) that precede an Ethernet, IPv4 or
+    /// IPv6 header. So a whole MPLS stack, GRE with MPLS or ERSPAN behind it, or L2TP with its PPP is one part with
+    /// what encloses it, and every part has addresses a flow can be keyed by. Layers behind a tunnel that have none
+    /// (an LCP frame in PPTP, ARP in GRE) stay in the part before; layers without addresses before the first that has
+    /// some (`PPP/MPLS`) belong to the first part. A packet without any address has no parts.
+    #[inline]
+    pub fn parts(&self) -> Parts<'_> {
+        Parts { layers: self.as_slice(), start: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+        self.end = End::Nothing;
+    }
+
+    /// Adds a layer; false if there is no more place.
+    #[inline]
+    pub(crate) fn push(&mut self, layer: Layer) -> bool {
+        let Some(free) = self.items.get_mut(usize::from(self.len)) else { return false };
+        *free = layer;
+        self.len += 1;
+        true
+    }
+
+    #[inline]
+    pub(crate) fn finish(&mut self, end: End) {
+        self.end = end;
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Range<usize>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.start;
+        let mut keyed = false;
+        let mut cut = None;
+        for (i, layer) in self.layers.iter().enumerate().skip(start) {
+            if layer.kind.has_addresses() {
+                if let Some(cut) = cut {
+                    self.start = cut;
+                    return Some(start..cut);
+                }
+                keyed = true;
+            } else if keyed && layer.kind.is_tunnel() {
+                cut = Some(i + 1);
+            }
+        }
+        self.start = self.layers.len();
+        keyed.then_some(start..self.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LayerKind::*;
+    use super::{End, Layer, LayerKind, Layers};
+
+    fn parts(kinds: &[LayerKind]) -> Vec<std::ops::Range<usize>> {
+        let mut layers = Layers::new();
+        for &kind in kinds {
+            assert!(layers.push(Layer { start: 0, end: 0, header: 0, kind }));
+        }
+        layers.parts().collect()
+    }
+
+    #[test]
+    fn what_is_no_tunnel_is_one_part() {
+        assert_eq!(parts(&[Ethernet, Dot1Q, IPv4, TCP]), [0..4]);
+        assert_eq!(parts(&[Ethernet, IPv4, IPv6, TCP]), [0..4]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, GTPv1U, IPv4, TCP]), [0..6]);
+        assert_eq!(parts(&[Ethernet, PPPoE, PPP, IPv4]), [0..4]);
+        assert_eq!(parts(&[Ethernet]), [0..1]);
+    }
+
+    #[test]
+    fn a_tunnel_ends_a_part() {
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLAN, Ethernet, IPv4, TCP]), [0..4, 4..7]);
+        assert_eq!(
+            parts(&[Ethernet, IPv4, GRE, IPv4, GRE, IPv6, GRE, Ethernet, ARP]),
+            [0..3, 3..5, 5..7, 7..9]
+        );
+        assert_eq!(parts(&[Ethernet, MPLS, MPLS, MPLS, IPv4, UDP]), [0..4, 4..6]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, MPLS, MPLS, IPv4]), [0..5, 5..6]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, ERSPAN, Ethernet, IPv4]), [0..4, 4..6]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, L2TP, PPP, IPv4, TCP]), [0..4, 4..7]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLANGPE, NSH, Ethernet, IPv4]), [0..4, 4..7]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLANGPE, MPLS, IPv4]), [0..5, 5..6]);
+    }
+
+    #[test]
+    fn a_part_without_addresses_stays_with_the_one_before() {
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, ARP]), [0..4]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, PPP]), [0..4]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, Geneve]), [0..4]);
+        assert_eq!(parts(&[Ethernet, MPLS, MPLS]), [0..3]);
+        assert_eq!(parts(&[PPP, MPLS, IPv4, TCP]), [0..4]);
+        assert_eq!(parts(&[PPP, MPLS, IPv4, GRE, IPv6]), [0..4, 4..5]);
+        assert_eq!(parts(&[LinuxSLL, ARP]), []);
+        assert_eq!(parts(&[]), []);
+    }
+
+    #[test]
+    fn reasons_are_named_in_order() {
+        assert_eq!(End::NAMES[End::Truncated(TCP).index()], "truncated");
+        assert_eq!(End::NAMES[End::TooDeep.index()], "too deep");
     }
 }

@@ -15,4 +15,4 @@ mod layer;
 pub mod wire;
 
 pub use decode::Decoder;
-pub use layer::{End, Layer, LayerKind, Layers, LinkType};
+pub use layer::{End, Layer, LayerKind, Layers, LinkType, Parts};
