@@ -10,6 +10,7 @@ mod backlog;
 mod compression;
 mod cors;
 mod encoded;
+mod foreign;
 mod handshake;
 mod identity;
 mod live;

@@ -14,10 +14,14 @@ use prometheus_client::registry::Registry;
 use skydive_graph::{
     BoxFuture, Graph, GraphEvent, GraphRead, Mutation, MutationError, ReadError, Snapshot, When,
 };
-use skydive_value::{Clock, Filter};
+use skydive_value::{Clock, Filter, SmolStr, Timestamp};
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::foreign;
+use crate::telemetry::OncePerSecond;
 
 /// Requests waiting for the owner. A batch of mutations counts as one; beyond that senders wait.
 const REQUESTS: usize = 1024;
@@ -44,6 +48,8 @@ pub struct LiveCounters {
     pub mutations: Counter,
     /// Mutations that could not be applied (unknown element, missing end of an edge).
     pub refused: Counter,
+    /// Mutations, and edges of a `Sync`, refused because they concern elements of another origin than the sender's.
+    pub foreign: Counter,
     /// Events given out.
     pub events: Counter,
     /// Events that did not fit into the queues of subscriptions.
@@ -64,6 +70,7 @@ pub struct LiveOwner {
     clock: Clock,
     derive: Derive,
     subscribers: Vec<Weak<Queue>>,
+    foreign_log: OncePerSecond,
 }
 
 /// Events from a moment on, in batches.
@@ -93,7 +100,7 @@ pub enum Ended {
 
 #[derive(Debug)]
 enum Request {
-    Apply(Vec<Mutation>),
+    Apply { mutations: Vec<Mutation>, by: Option<SmolStr> },
     Snapshot(oneshot::Sender<Snapshot>),
     Subscribe(usize, oneshot::Sender<(Snapshot, Subscription)>),
 }
@@ -117,14 +124,26 @@ impl LiveGraph {
     pub fn new(clock: Clock, derive: Derive) -> (Self, LiveOwner) {
         let (sender, requests) = mpsc::channel(REQUESTS);
         let counters = LiveCounters::default();
-        let owner =
-            LiveOwner { requests, counters: counters.clone(), clock, derive, subscribers: Vec::new() };
+        let owner = LiveOwner {
+            requests,
+            counters: counters.clone(),
+            clock,
+            derive,
+            subscribers: Vec::new(),
+            foreign_log: OncePerSecond::default(),
+        };
         (Self { requests: sender, counters }, owner)
     }
 
     /// Hands mutations to the owner, which applies them in order. Waits while its queue is full.
     pub async fn apply(&self, mutations: Vec<Mutation>) -> Result<(), Stopped> {
-        self.requests.send(Request::Apply(mutations)).await.map_err(|_| Stopped)
+        self.requests.send(Request::Apply { mutations, by: None }).await.map_err(|_| Stopped)
+    }
+
+    /// The same for an origin that may touch only what it made: what else it would change stays as it is, which is
+    /// counted. An edge may lead to an element of another origin, but not own it.
+    pub async fn apply_by(&self, origin: SmolStr, mutations: Vec<Mutation>) -> Result<(), Stopped> {
+        self.requests.send(Request::Apply { mutations, by: Some(origin) }).await.map_err(|_| Stopped)
     }
 
     /// The graph with everything that was applied before the call.
@@ -149,9 +168,15 @@ impl LiveGraph {
 
     /// Shows the counters among a program's metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let LiveCounters { mutations, refused, events, lost, folded, nodes, edges } = self.counters.clone();
+        let LiveCounters { mutations, refused, foreign, events, lost, folded, nodes, edges } =
+            self.counters.clone();
         registry.register("skydive_graph_mutations", "Mutations handed to the graph", mutations);
         registry.register("skydive_graph_refused_mutations", "Mutations that could not be applied", refused);
+        registry.register(
+            "skydive_graph_foreign_changes",
+            "Changes refused because they concern elements that somebody else made",
+            foreign,
+        );
         registry.register("skydive_graph_events", "Changes of the graph", events);
         registry.register(
             "skydive_graph_lost_messages",
@@ -204,8 +229,8 @@ impl LiveOwner {
             }
             for request in requests.drain(..) {
                 match request {
-                    Request::Apply(mutations) => {
-                        self.apply(&mut graph, mutations, &mut events);
+                    Request::Apply { mutations, by } => {
+                        self.apply(&mut graph, mutations, by.as_ref(), &mut events);
                     }
                     Request::Snapshot(reply) => {
                         // Who asked may have gone: nothing is lost with the answer.
@@ -224,10 +249,25 @@ impl LiveOwner {
         }
     }
 
-    fn apply(&mut self, graph: &mut Graph, mutations: Vec<Mutation>, events: &mut Vec<GraphEvent>) {
+    fn apply(
+        &mut self,
+        graph: &mut Graph,
+        mutations: Vec<Mutation>,
+        by: Option<&SmolStr>,
+        events: &mut Vec<GraphEvent>,
+    ) {
         let now = self.clock.now();
         let mut settled = events.len();
-        self.apply_all(graph, mutations, now, events);
+        match by {
+            None => self.apply_all(graph, mutations, now, events),
+            // Whose an element is may depend on the mutation before.
+            Some(origin) => {
+                for mutation in mutations {
+                    let allowed = self.allowed(graph, origin, mutation);
+                    self.apply_all(graph, allowed.into_iter().collect(), now, events);
+                }
+            }
+        }
         for round in 0..DERIVE_ROUNDS {
             if settled == events.len() {
                 break;
@@ -246,11 +286,31 @@ impl LiveOwner {
         &self,
         graph: &mut Graph,
         mutations: Vec<Mutation>,
-        now: skydive_value::Timestamp,
+        now: Timestamp,
         events: &mut Vec<GraphEvent>,
     ) {
         self.counters.mutations.inc_by(mutations.len() as u64);
         graph.apply_all(mutations, now, events, |error| self.refuse(&error));
+    }
+
+    /// What `origin` may do of a mutation.
+    fn allowed(&self, graph: &Graph, origin: &SmolStr, mut mutation: Mutation) -> Option<Mutation> {
+        let (refused, allowed) = match &mut mutation {
+            Mutation::Sync { origin: whose, edges, .. } if whose == origin => {
+                let before = edges.len();
+                edges.retain(|edge| !foreign::claims(graph, origin, edge));
+                (before - edges.len(), Some(mutation))
+            }
+            other if foreign::touches(graph, origin, other) => (1, None),
+            _ => (0, Some(mutation)),
+        };
+        if refused > 0 {
+            let refused_before = self.counters.foreign.inc_by(refused as u64);
+            if self.foreign_log.is_due(Instant::now()) {
+                tracing::warn!(%origin, refused, refused_before, "change of somebody else's elements refused");
+            }
+        }
+        allowed
     }
 
     fn refuse(&self, error: &MutationError) {

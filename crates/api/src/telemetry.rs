@@ -33,7 +33,7 @@ pub struct ApiTelemetry {
 
 /// Lets one log line through per second; what is held back is in the counters. Clones share it.
 #[derive(Clone, Debug, Default)]
-struct OncePerSecond(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct OncePerSecond(Arc<Mutex<Option<Instant>>>);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -91,7 +91,7 @@ impl ApiTelemetry {
         );
     }
 
-    /// What was refused or lost so far, as statuses tell it.
+    /// What was refused or lost so far, as statuses tell it. What the graph counts itself is added by who owns it.
     pub fn losses(&self) -> Losses {
         Losses {
             slow_subscribers: self.slow_subscribers.get(),
@@ -100,6 +100,7 @@ impl ApiTelemetry {
             malformed_messages: self.malformed_messages.get(),
             oversized_bodies: self.oversized_bodies.get(),
             malformed_bodies: self.malformed_bodies.get(),
+            ..Losses::default()
         }
     }
 
@@ -158,7 +159,7 @@ impl ApiTelemetry {
 }
 
 impl OncePerSecond {
-    fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = last.is_none_or(|last| now - last >= Duration::from_secs(1));
         if is_due {

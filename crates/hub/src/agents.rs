@@ -108,7 +108,8 @@ impl AgentSession for Session {
             if let Some(mut mutation) = decoded.into_mutation(&self.origin) {
                 self.claim(&mut mutation);
                 self.has_spoken = true;
-                self.live.apply(vec![mutation]).await.map_err(|e| e.to_string())?;
+                let applied = self.live.apply_by(self.origin.clone(), vec![mutation]).await;
+                applied.map_err(|e| e.to_string())?;
             }
             Ok(())
         })
@@ -127,3 +128,103 @@ impl AgentSession for Session {
 
 /// Agent links are shared by all connections.
 pub(crate) type SharedLink = Arc<dyn AgentLink>;
+
+#[cfg(test)]
+mod tests {
+    use skydive_graph::{Edge, Node, Op, Snapshot};
+    use skydive_proto::{Elements, Handshake, PartialUpdate};
+    use skydive_value::{Id, Map, Timestamp};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn agents() -> Agents {
+        let clock = Clock::new(|| Timestamp::EPOCH);
+        let (live, owner) = LiveGraph::new(clock.clone(), Box::new(|_, _| Vec::new()));
+        tokio::spawn(owner.run(CancellationToken::new()));
+        Agents { live, clock }
+    }
+
+    fn link(agents: &Agents, host_id: &str) -> Box<dyn AgentSession> {
+        let handshake =
+            Handshake { host_id: host_id.into(), client_type: "agent".into(), ..Handshake::default() };
+        let (outgoing, _) = mpsc::channel(1);
+        let addr = ([127, 0, 0, 1], 1).into();
+        agents.accept(Agent { handshake, addr, outgoing }).ok().unwrap()
+    }
+
+    fn node(id: &str) -> Node {
+        let metadata: Map = [("Name", id), ("Type", "device")].into_iter().collect();
+        Node::new(Id::from(id), Source::of("agent", "whoever"), metadata, Timestamp::EPOCH)
+    }
+
+    fn edge(parent: &str, child: &str, relation: &str) -> Edge {
+        let metadata: Map = [("RelationType", relation)].into_iter().collect();
+        let id = Edge::link_id(&parent.into(), &child.into(), relation);
+        let source = Source::of("agent", "whoever");
+        Edge::new(id, parent.into(), child.into(), source, metadata, Timestamp::EPOCH)
+    }
+
+    fn rename(id: Id) -> PartialUpdate {
+        PartialUpdate { id, updated_at: Timestamp::EPOCH, revision: 9, ops: vec![Op::set("Name", "mine")] }
+    }
+
+    async fn say(session: &mut Box<dyn AgentSession>, message: GraphMessage) {
+        session.message(message.to_envelope()).await.unwrap();
+    }
+
+    /// The elements of an origin.
+    fn part_of(graph: &Snapshot, origin: &str) -> (Vec<Node>, Vec<Edge>) {
+        let nodes = graph.nodes().filter(|node| node.source.origin == origin).map(|node| (**node).clone());
+        let edges = graph.edges().filter(|edge| edge.source().origin == origin).map(|edge| edge.to_edge());
+        (nodes.collect(), edges.collect())
+    }
+
+    #[tokio::test]
+    async fn an_agent_touches_only_what_it_made() {
+        let agents = agents();
+        let (mut owner, mut other) = (link(&agents, "one"), link(&agents, "two"));
+        let owned = edge("a", "b", "ownership");
+        let nodes = vec![node("a"), node("b"), node("c")];
+        say(&mut owner, GraphMessage::Sync(Elements { nodes, edges: vec![owned.clone()] })).await;
+        say(&mut other, GraphMessage::NodeAdded(node("x"))).await;
+        let before = part_of(&agents.live.snapshot().await.unwrap(), "agent.one");
+        assert_eq!((before.0.len(), before.1.len()), (3, 1));
+
+        let mut newer = node("a");
+        (newer.revision, newer.metadata) = (9, Map::new());
+        let mut newer_edge = owned.clone();
+        (newer_edge.revision, newer_edge.metadata) = (9, Map::new().into());
+        let foreign = [
+            GraphMessage::NodeUpdated(newer),
+            GraphMessage::NodePartiallyUpdated(rename("a".into())),
+            GraphMessage::NodeDeleted(node("a")),
+            GraphMessage::EdgeUpdated(newer_edge),
+            GraphMessage::EdgePartiallyUpdated(rename(owned.id.clone())),
+            GraphMessage::EdgeDeleted(owned),
+            // Would end the edge that owns it.
+            GraphMessage::EdgeAdded(edge("x", "b", "ownership")),
+            GraphMessage::EdgeAdded(edge("a", "c", "layer2")),
+            GraphMessage::Sync(Elements { nodes: vec![node("x")], edges: vec![edge("c", "b", "ownership")] }),
+        ];
+        for (n, message) in foreign.into_iter().enumerate() {
+            say(&mut other, message.clone()).await;
+            let graph = agents.live.snapshot().await.unwrap();
+            assert_eq!(part_of(&graph, "agent.one"), before, "{message:?}");
+            assert!(part_of(&graph, "agent.two").1.is_empty(), "{message:?}");
+            assert_eq!(agents.live.counters().foreign.get(), n as u64 + 1, "{message:?}");
+        }
+
+        // Its own it may change, and tie to what others made.
+        say(&mut other, GraphMessage::EdgeAdded(edge("x", "b", "layer2"))).await;
+        say(&mut other, GraphMessage::NodePartiallyUpdated(rename("x".into()))).await;
+        let (nodes, edges) = part_of(&agents.live.snapshot().await.unwrap(), "agent.two");
+        assert_eq!((nodes[0].name(), edges.len()), ("mine", 1));
+        assert_eq!(agents.live.counters().foreign.get(), 9);
+        // And they go with it.
+        other.closed().await;
+        let graph = agents.live.snapshot().await.unwrap();
+        assert_eq!(part_of(&graph, "agent.one"), before);
+        assert_eq!((graph.node_count(), graph.edge_count()), (3, 1));
+    }
+}

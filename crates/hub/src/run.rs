@@ -78,6 +78,7 @@ impl Hub {
                 agents: agents.clone(),
                 subscribers: subscribers.clone(),
                 telemetry: telemetry.clone(),
+                live: live.clone(),
             })),
             subscriptions: Some(Subscriptions { live, roster: subscribers }),
             agents: Some(AgentEndpoint { link, roster: agents }),

@@ -1,13 +1,14 @@
 //! What `/api/status` of an analyzer tells.
 
-use skydive_api::{ApiTelemetry, Roster, Status, StatusReport};
-use skydive_proto::{AnalyzerStatus, Election, ProbeStatus};
+use skydive_api::{ApiTelemetry, LiveGraph, Roster, Status, StatusReport};
+use skydive_proto::{AnalyzerStatus, Election, Losses, ProbeStatus};
 
 /// Who is connected, and what was lost.
 pub(crate) struct Report {
     pub(crate) agents: Roster,
     pub(crate) subscribers: Roster,
     pub(crate) telemetry: ApiTelemetry,
+    pub(crate) live: LiveGraph,
 }
 
 /// Probes that every analyzer has; clients look for them.
@@ -23,7 +24,7 @@ impl StatusReport for Report {
             alerts: Election { is_master: true },
             captures: Election { is_master: true },
             probes: ALWAYS.iter().map(|name| running(name)).collect(),
-            losses: self.telemetry.losses(),
+            losses: Losses { foreign_changes: self.live.counters().foreign.get(), ..self.telemetry.losses() },
             ..AnalyzerStatus::default()
         })
     }

@@ -87,6 +87,8 @@ pub struct Losses {
     pub oversized_bodies: u64,
     /// REST bodies refused for their form.
     pub malformed_bodies: u64,
+    /// Changes refused because they concern elements that somebody else made.
+    pub foreign_changes: u64,
 }
 
 /// Status of an analyzer.
