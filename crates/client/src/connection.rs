@@ -1,13 +1,14 @@
 //! One WebSocket to a server.
 //!
 //! The owner drives it: messages queued through [`Outgoing`] are written, pings answered and messages read while it
-//! awaits [`Connection::next`]. The queue is bounded; who fills it waits. A connection on which no byte arrives for
+//! awaits [`Connection::next`]. The queue is bounded in messages and bytes; who fills it waits. A connection on which no byte arrives for
 //! longer than the server's ping interval allows is taken for dead; time in which nobody awaited `next` does not count.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use http::StatusCode;
 use skydive_proto::{Envelope, EnvelopeError, Handshake, Protocol, header};
 use skydive_value::SmolStr;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -36,6 +37,8 @@ pub struct ConnectionSettings {
     pub message_max: usize,
     /// Messages waiting to be written before senders wait.
     pub queue: usize,
+    /// Bytes of their payloads before senders wait; a larger message waits alone.
+    pub queue_bytes: usize,
     /// How long nothing may arrive. Servers ping every two seconds unless told otherwise.
     pub silence: Duration,
     /// How long the server may take nothing of what is written to it.
@@ -54,7 +57,17 @@ pub struct ServerIdentity {
 /// Queues messages for a [`Connection`]; clones share the queue.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    queue: mpsc::Sender<Envelope>,
+    queue: mpsc::Sender<Queued>,
+    /// As many permits as bytes may wait.
+    room: Arc<Semaphore>,
+    queue_bytes: u32,
+}
+
+/// A message that waits, and its room until it is taken.
+#[derive(Debug)]
+struct Queued {
+    message: Envelope,
+    _room: OwnedSemaphorePermit,
 }
 
 /// An open connection.
@@ -63,8 +76,8 @@ pub struct Connection {
     socket: WebSocketStream<Watched>,
     protocol: Protocol,
     server: ServerIdentity,
-    queue: mpsc::Receiver<Envelope>,
-    outgoing: mpsc::Sender<Envelope>,
+    queue: mpsc::Receiver<Queued>,
+    outgoing: Outgoing,
     /// Taken from the queue, not yet handed to the socket.
     pending: VecDeque<Message>,
     /// Whether the socket holds frames that are not written yet.
@@ -180,6 +193,7 @@ impl Default for ConnectionSettings {
         Self {
             message_max: 512 << 20,
             queue: 10_000,
+            queue_bytes: 64 << 20,
             silence: Duration::from_secs(30),
             write_deadline: Duration::from_secs(10),
         }
@@ -189,12 +203,21 @@ impl Default for ConnectionSettings {
 impl Outgoing {
     /// Queues a message; waits while the queue is full.
     pub async fn send(&self, message: Envelope) -> Result<(), Gone> {
-        self.queue.send(message).await.map_err(|_| Gone)
+        let room = self.room.clone().acquire_many_owned(self.bytes(&message)).await.map_err(|_| Gone)?;
+        self.queue.send(Queued { message, _room: room }).await.map_err(|_| Gone)
     }
 
     /// Queues a message unless the queue is full, which gives it back.
     pub fn try_send(&self, message: Envelope) -> Result<(), Envelope> {
-        self.queue.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
+        let Ok(room) = self.room.clone().try_acquire_many_owned(self.bytes(&message)) else {
+            return Err(message);
+        };
+        self.queue.try_send(Queued { message, _room: room }).map_err(|full| full.into_inner().message)
+    }
+
+    /// The room a message takes; one that is larger than all of it takes all.
+    fn bytes(&self, message: &Envelope) -> u32 {
+        u32::try_from(message.obj.len()).unwrap_or(u32::MAX).min(self.queue_bytes)
     }
 }
 
@@ -235,7 +258,10 @@ impl Connection {
         };
         let server =
             ServerIdentity { host_id: named(header::HOST_ID)?, service_type: named(header::SERVICE_TYPE)? };
-        let (outgoing, queue) = mpsc::channel(settings.queue.max(1));
+        let (sender, queue) = mpsc::channel(settings.queue.max(1));
+        let queue_bytes = u32::try_from(settings.queue_bytes).unwrap_or(u32::MAX);
+        let room = Arc::new(Semaphore::new(queue_bytes as usize));
+        let outgoing = Outgoing { queue: sender, room, queue_bytes };
         let now = Instant::now();
         Ok(Self {
             socket,
@@ -263,7 +289,7 @@ impl Connection {
 
     /// A way to queue messages from elsewhere.
     pub fn outgoing(&self) -> Outgoing {
-        Outgoing { queue: self.outgoing.clone() }
+        self.outgoing.clone()
     }
 
     /// Writes a message now, before those that are queued.
@@ -281,7 +307,7 @@ impl Connection {
             if self.pending.is_empty()
                 && let Ok(message) = self.queue.try_recv()
             {
-                self.take_queued(&message);
+                self.take_queued(message);
             }
             self.write_pending().await?;
             let listening = Listening::start(self);
@@ -292,7 +318,7 @@ impl Connection {
                 read = connection.socket.next() => if let Some(message) = connection.judge(read)? {
                     return Ok(message);
                 },
-                Some(message) = connection.queue.recv() => connection.take_queued(&message),
+                Some(message) = connection.queue.recv() => connection.take_queued(message),
                 // Part of a message may have come.
                 () = sleep_until(silent_at) => if connection.silent_at() <= silent_at {
                     return Err(Ended::Silent(connection.settings.silence));
@@ -305,7 +331,7 @@ impl Connection {
     pub async fn close(mut self) {
         self.queue.close();
         while let Ok(message) = self.queue.try_recv() {
-            self.take_queued(&message);
+            self.take_queued(message);
             if self.write_pending().await.is_err() {
                 return;
             }
@@ -314,12 +340,14 @@ impl Connection {
         let _ = timeout(self.settings.write_deadline, self.socket.close(None)).await;
     }
 
-    fn take_queued(&mut self, first: &Envelope) {
-        self.pending.push_back(frame(first, self.protocol));
-        while self.pending.len() < FRAMES_PER_WRITE
-            && let Ok(message) = self.queue.try_recv()
-        {
+    fn take_queued(&mut self, first: Queued) {
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(Queued { message, .. }) = next {
+            bytes += message.obj.len();
             self.pending.push_back(frame(&message, self.protocol));
+            let is_enough = self.pending.len() >= FRAMES_PER_WRITE || bytes >= BYTES_PER_WRITE;
+            next = if is_enough { None } else { self.queue.try_recv().ok() };
         }
     }
 
@@ -405,6 +433,8 @@ fn poll_write(
 
 /// Queued messages that go out before the socket is looked at again.
 const FRAMES_PER_WRITE: usize = 256;
+/// Bytes of payload after which no more of them are taken.
+const BYTES_PER_WRITE: usize = 1 << 20;
 
 fn frame(message: &Envelope, protocol: Protocol) -> Message {
     let bytes = message.encode(protocol);
@@ -535,6 +565,31 @@ mod tests {
         let error = opened.await.unwrap_err();
         assert!(!error.to_string().contains("os error"), "{error}");
         assert!(skydive_proto::reason(&error).contains("os error"));
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_in_messages_and_in_bytes() {
+        let settings = ConnectionSettings { queue: 3, queue_bytes: 1000, ..ConnectionSettings::default() };
+        let (mut connection, mut socket) = connected(settings).await;
+        let outgoing = connection.outgoing();
+        let message = |bytes| Envelope::json("Graph", "x", vec![b'0'; bytes].into());
+        outgoing.try_send(message(600)).unwrap();
+        assert!(outgoing.try_send(message(600)).is_err(), "no room for its bytes");
+        outgoing.try_send(message(300)).unwrap();
+        outgoing.try_send(message(1)).unwrap();
+        assert!(outgoing.try_send(message(1)).is_err(), "no room for a message");
+        // What is larger than all room waits until it is alone, and goes.
+        let large = tokio::spawn(async move { outgoing.send(message(5000)).await });
+        let read = tokio::spawn(async move {
+            let mut taken = vec![0; 600 + 300 + 1 + 5000];
+            socket.read_exact(&mut taken).await.unwrap();
+            socket
+        });
+        tokio::select! {
+            ended = connection.next() => panic!("{ended:?}"),
+            taken = timeout(10_000 * MS, read) => { taken.unwrap().unwrap(); }
+        }
+        large.await.unwrap().unwrap();
     }
 
     #[tokio::test]
