@@ -29,9 +29,10 @@ pub trait AgentLink: Send + Sync {
 
 /// The hub's end of one agent link. One whose connection never opened is dropped without a word.
 pub trait AgentSession: Send {
-    /// A message, in order of arrival. `Err` says why it makes no sense, which ends the connection. Dropped unfinished
-    /// when the agent is found dead meanwhile.
-    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), String>>;
+    /// A message, in order of arrival; the reply to it, if any, is sent before the next one is read, so that replies
+    /// do not pile up. `Err` says why it makes no sense, which ends the connection. Dropped unfinished when the agent
+    /// is found dead meanwhile.
+    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<Option<Envelope>, String>>;
 
     /// The connection has ended. The host id is free again when this is done.
     fn closed(self: Box<Self>) -> BoxFuture<'static, ()>;
@@ -111,7 +112,12 @@ async fn talk(
             biased;
             message = speaker.next() => match message {
                 Ok(message) => match speaker.during(session.message(message)).await {
-                    Ok(verdict) => verdict.map_err(|reason| speaker.malformed(&reason)),
+                    Ok(Ok(None)) => Ok(()),
+                    Ok(Ok(Some(reply))) => {
+                        let frame = frame(&reply, speaker.protocol());
+                        speaker.send([frame]).await
+                    }
+                    Ok(Err(reason)) => Err(speaker.malformed(&reason)),
                     Err(parting) => Err(parting),
                 },
                 Err(parting) => Err(parting),

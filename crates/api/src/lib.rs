@@ -31,6 +31,7 @@ mod subscriber;
 mod telemetry;
 mod topology;
 mod traffic;
+mod weight;
 
 pub use agent_link::{Agent, AgentEndpoint, AgentLink, AgentSession, Conflict};
 pub use backlog::Backlog;

@@ -4,6 +4,7 @@
 //! applied before. Events go to subscribers in batches through queues of their own: a subscriber that does not keep
 //! up loses its subscription and is told how much it missed; it never delays the owner.
 
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -20,13 +21,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::foreign;
 use crate::telemetry::OncePerSecond;
+use crate::{foreign, weight};
 
 /// Requests waiting for the owner. A batch of mutations counts as one; beyond that senders wait.
 const REQUESTS: usize = 1024;
 /// Requests taken from the queue before the events they gave go out.
 const REQUESTS_PER_TURN: usize = 64;
+/// Bytes of events that may wait behind the first batch of a subscription: what somebody who does not read keeps alive.
+const QUEUE_BYTES: usize = 64 << 20;
 /// Rounds of derived mutations after which a rule that never settles is cut off.
 const DERIVE_ROUNDS: usize = 8;
 
@@ -114,8 +117,10 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    batches: VecDeque<Arc<[GraphEvent]>>,
+    /// With the bytes each counts for.
+    batches: VecDeque<(Arc<[GraphEvent]>, usize)>,
     messages: usize,
+    bytes: usize,
     ended: Option<Ended>,
 }
 
@@ -154,7 +159,7 @@ impl LiveGraph {
     }
 
     /// The graph of now and every event after it, nothing missing between the two. `bound` is how many messages may
-    /// wait before the subscription is ended.
+    /// wait before the subscription is ended; so is one in which 64 MiB wait behind the first batch.
     pub async fn snapshot_and_subscribe(&self, bound: usize) -> Result<(Snapshot, Subscription), Stopped> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Subscribe(bound, reply)).await.map_err(|_| Stopped)?;
@@ -338,10 +343,11 @@ impl LiveOwner {
             return;
         }
         let batch: Arc<[GraphEvent]> = events.drain(..).collect();
+        let bytes = LazyCell::new(|| batch.iter().map(weight::of_event).sum());
         let counters = &self.counters;
         self.subscribers.retain(|queue| match queue.upgrade() {
             None => false,
-            Some(queue) => match queue.push(&batch) {
+            Some(queue) => match queue.push(&batch, || *bytes) {
                 Ok(()) => true,
                 Err(lost) => {
                     counters.lost.inc_by(lost);
@@ -364,15 +370,16 @@ impl Drop for LiveOwner {
 impl Queue {
     /// Appends a batch; `Err` with the number of messages lost when it does not fit, which ends the subscription. What
     /// comes after that is lost too, and counted until the subscriber has gone.
-    fn push(&self, batch: &Arc<[GraphEvent]>) -> Result<(), u64> {
+    fn push(&self, batch: &Arc<[GraphEvent]>, bytes: impl Fn() -> usize) -> Result<(), u64> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Ended::Lost { messages }) = &mut waiting.ended {
             *messages += batch.len() as u64;
             return Err(batch.len() as u64);
         }
         let messages = waiting.messages + batch.len();
-        // A batch larger than the bound still reaches a subscriber that has nothing waiting.
-        if messages > self.bound && waiting.messages > 0 {
+        // A batch larger than the bound still reaches a subscriber that has nothing waiting; nothing is weighed for it.
+        let bytes = if waiting.messages > 0 { bytes() } else { 0 };
+        if waiting.messages > 0 && (messages > self.bound || waiting.bytes + bytes > QUEUE_BYTES) {
             let lost = messages as u64;
             *waiting = Waiting { ended: Some(Ended::Lost { messages: lost }), ..Waiting::default() };
             drop(waiting);
@@ -380,7 +387,8 @@ impl Queue {
             return Err(lost);
         }
         waiting.messages = messages;
-        waiting.batches.push_back(batch.clone());
+        waiting.bytes += bytes;
+        waiting.batches.push_back((batch.clone(), bytes));
         drop(waiting);
         self.changed.notify_one();
         Ok(())
@@ -393,8 +401,9 @@ impl Queue {
 
     fn pop(&self) -> Option<Result<Arc<[GraphEvent]>, Ended>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(batch) = waiting.batches.pop_front() {
+        if let Some((batch, bytes)) = waiting.batches.pop_front() {
             waiting.messages -= batch.len();
+            waiting.bytes -= bytes;
             return Some(Ok(batch));
         }
         waiting.ended.map(Err)
@@ -483,6 +492,24 @@ mod tests {
         let mut seen = 0;
         while seen < 100 {
             seen += quick.next().await.unwrap().len();
+        }
+    }
+
+    #[tokio::test]
+    async fn large_events_end_a_subscription_long_before_many_do() {
+        let (live, _) = live(Box::new(|_, _| Vec::new()));
+        let slow = live.subscribe(10_000).await.unwrap();
+        let text = "x".repeat(1 << 20);
+        for i in 0..100 {
+            assert_eq!(slow.ended().is_some(), i > 64, "{i}");
+            let mut mutation = node(&format!("n{i}"));
+            if let Mutation::AddNode(node) = &mut mutation {
+                node.metadata.insert("Text", text.as_str());
+            }
+            live.apply(vec![mutation]).await.unwrap();
+            live.snapshot().await.unwrap();
+            // The events of a turn go out after its answers.
+            live.snapshot().await.unwrap();
         }
     }
 

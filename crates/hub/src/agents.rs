@@ -6,7 +6,6 @@ use skydive_api::{Agent, AgentLink, AgentSession, Conflict, LiveGraph};
 use skydive_graph::{BoxFuture, Mutation, Source};
 use skydive_proto::{Envelope, GraphMessage, MessageError, graph_type, namespace, reason, sync_reply};
 use skydive_value::{Clock, SmolStr};
-use tokio::sync::mpsc;
 
 /// The hub's end of all agent links.
 pub(crate) struct Agents {
@@ -20,7 +19,6 @@ struct Session {
     origin: SmolStr,
     /// Whether the agent has brought anything: one for which this analyzer was never the master leaves nothing.
     has_spoken: bool,
-    outgoing: mpsc::Sender<Envelope>,
 }
 
 /// Messages larger than this are read on a thread where blocking is allowed, bytes.
@@ -40,12 +38,10 @@ impl Session {
     }
 
     /// Answers with the whole merged graph.
-    async fn give_graph(&self, request: Envelope) -> Result<(), String> {
+    async fn whole_graph(&self, request: Envelope) -> Result<Envelope, String> {
         let snapshot = self.live.snapshot().await.map_err(|e| e.to_string())?;
         let reply = tokio::task::spawn_blocking(move || sync_reply(&request, snapshot)).await;
-        let reply = reply.map_err(|e| e.to_string())?;
-        // The queue is drained by the task that waits here: a full one must not be waited for.
-        self.outgoing.try_send(reply).map_err(|_| "the agent does not read its answers".to_owned())
+        reply.map_err(|e| e.to_string())
     }
 
     /// What an agent adds is the agent's, whatever the message says: it must go when the agent does.
@@ -81,27 +77,26 @@ impl AgentLink for Agents {
             clock: self.clock.clone(),
             origin,
             has_spoken: false,
-            outgoing: agent.outgoing,
         }))
     }
 }
 
 impl AgentSession for Session {
-    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), String>> {
+    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<Option<Envelope>, String>> {
         Box::pin(async move {
             if message.namespace != namespace::GRAPH {
                 tracing::debug!(origin = %self.origin, namespace = message.namespace, "message of an unknown kind");
-                return Ok(());
+                return Ok(None);
             }
             if message.kind == graph_type::SYNC_REQUEST {
-                return self.give_graph(message).await;
+                return self.whole_graph(message).await.map(Some);
             }
             let decoded = match self.decode(message).await {
                 Ok(decoded) => decoded,
                 // Later agents may say more than this analyzer knows.
                 Err(MessageError::Kind(kind)) => {
                     tracing::debug!(origin = %self.origin, kind, "message of an unknown kind");
-                    return Ok(());
+                    return Ok(None);
                 }
                 Err(error) => return Err(reason(&error)),
             };
@@ -111,7 +106,7 @@ impl AgentSession for Session {
                 let applied = self.live.apply_by(self.origin.clone(), vec![mutation]).await;
                 applied.map_err(|e| e.to_string())?;
             }
-            Ok(())
+            Ok(None)
         })
     }
 
@@ -134,6 +129,7 @@ mod tests {
     use skydive_graph::{Edge, Node, Op, Snapshot};
     use skydive_proto::{Elements, Handshake, PartialUpdate};
     use skydive_value::{Id, Map, Timestamp};
+    use tokio::sync::mpsc;
     use tokio_util::sync::CancellationToken;
 
     use super::*;

@@ -197,3 +197,20 @@ async fn the_seat_is_free_before_the_goodbye_is_answered() {
     eventually("the seat is free", || server.agents.is_empty()).await;
     assert!(begin.elapsed() < Duration::from_secs(1));
 }
+
+#[tokio::test]
+async fn who_asks_and_does_not_read_is_not_heard_further() {
+    let mut server = start(ApiSettings::default()).await;
+    let mut agent = connect(&server).await;
+    for _ in 0..20 {
+        agent.send(&Envelope::json("Graph", "Ask", Bytes::new())).await.unwrap();
+    }
+    assert!(matches!(soon(server.heard.recv()).await, Some(Heard::Opened(_))));
+    assert_eq!(soon(server.heard.recv()).await, Some(Heard::Message("Ask".to_owned())));
+    // The first reply does not fit into what lies between: nothing more is heard until it is taken.
+    let heard = tokio::time::timeout(Duration::from_millis(300), server.heard.recv()).await;
+    assert!(heard.is_err(), "{heard:?}");
+    for _ in 0..20 {
+        assert_eq!(soon(agent.next()).await.unwrap().kind, "Reply");
+    }
+}

@@ -24,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// How long the hub works on a message that is slow.
 const WORK: Duration = Duration::from_secs(1);
+/// Bytes of the hub's reply to a question.
+const REPLY: usize = 8 << 20;
 
 /// A running server; stops when dropped.
 pub(crate) struct Running {
@@ -63,7 +65,7 @@ impl AgentLink for Hub {
 }
 
 impl AgentSession for HubSession {
-    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<(), String>> {
+    fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<Option<Envelope>, String>> {
         Box::pin(async move {
             match message.kind.as_str() {
                 "Slow" => tokio::time::sleep(WORK).await,
@@ -73,7 +75,14 @@ impl AgentSession for HubSession {
                 }
                 _ => {}
             }
-            let verdict = if message.kind == "Nonsense" { Err("nonsense".to_owned()) } else { Ok(()) };
+            let verdict = match message.kind.as_str() {
+                "Nonsense" => Err("nonsense".to_owned()),
+                "Ask" => {
+                    let large = serde_json::to_vec(&"x".repeat(REPLY)).unwrap();
+                    Ok(Some(Envelope::json("Graph", "Reply", large.into())))
+                }
+                _ => Ok(None),
+            };
             self.0.send(Heard::Message(message.kind)).unwrap();
             verdict
         })
