@@ -1,7 +1,7 @@
 //! What a running probe can reach.
 
-use skydive_graph::Mutation;
-use skydive_value::{Clock, SmolStr, Timestamp};
+use skydive_graph::{Mutation, Op, key};
+use skydive_value::{Clock, Map, SmolStr, Timestamp, Value};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,21 @@ pub enum Health {
         /// What, for a human.
         why: SmolStr,
     },
+}
+
+impl Health {
+    /// What makes a node show how `probe` is: `Degraded.<probe>` is `{Since, Why}` while something is missing, else
+    /// absent. On the host's node it is of the probe as a whole, on a namespace's of what is inside.
+    pub fn op(&self, probe: &str) -> Op {
+        let path = format!("{}.{probe}", key::DEGRADED);
+        match self {
+            Self::Running => Op::remove(&path),
+            Self::Degraded { since, why } => {
+                let state = [("Since", Value::Int(since.as_millis())), ("Why", Value::from(why.clone()))];
+                Op::set(&path, state.into_iter().collect::<Map>())
+            }
+        }
+    }
 }
 
 /// The owner of the graph has stopped; the probe should too.

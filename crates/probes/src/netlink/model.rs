@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use skydive_graph::{Mutation, Op, key};
+use skydive_graph::Mutation;
 use skydive_sys::netlink::{AddrFacts, Event, LinkFacts, NeighFacts};
 use skydive_sys::{
     Command, DeviceFacts, EnterError, FeatureNames, NsId, NsKey, NsRef, OpenError, Parts, Report,
@@ -15,7 +15,7 @@ use super::agenda::{Agenda, Task};
 use super::counters::Sampled;
 use super::edges::Shown;
 use super::routes::Routes;
-use crate::{NsNode, ProbeConfig};
+use crate::{Health, NsNode, ProbeConfig};
 
 /// An interface: its namespace and its number there.
 pub(super) type IfRef = (NsKey, u32);
@@ -282,7 +282,7 @@ impl Model {
     pub(super) fn take(&mut self, report: Report, now: Instant, at: Timestamp) {
         match report {
             Report::Opened(key, id) => self.opened(key, id, now),
-            Report::Failed(key, error) => self.failed(key, &error, now),
+            Report::Failed(key, error) => self.failed(key, &error, now, at),
             Report::Events(key, events) => {
                 for event in events {
                     self.event(key, event, now);
@@ -311,12 +311,12 @@ impl Model {
         }
         space.pause = OPEN_AGAIN.0;
         if self.faults.remove(&key).is_some() {
-            let ops = [Op::remove(&format!("{}.{}", key::DEGRADED, super::DEF.name))];
-            self.decided.push(Mutation::update_node(space.node.clone(), ops));
+            let op = Health::Running.op(super::DEF.name);
+            self.decided.push(Mutation::update_node(space.node.clone(), [op]));
         }
     }
 
-    fn failed(&mut self, key: NsKey, error: &OpenError, now: Instant) {
+    fn failed(&mut self, key: NsKey, error: &OpenError, now: Instant, at: Timestamp) {
         let Some(space) = self.spaces.get_mut(&key) else { return };
         self.agenda.plan(now + space.pause, Task::Open(key));
         space.pause = (space.pause * 2).min(OPEN_AGAIN.1);
@@ -333,8 +333,8 @@ impl Model {
         }
         let why = SmolStr::from(why);
         if self.faults.insert(key, why.clone()).as_ref() != Some(&why) {
-            let ops = [Op::set(&format!("{}.{}", key::DEGRADED, super::DEF.name), why)];
-            self.decided.push(Mutation::update_node(space.node.clone(), ops));
+            let health = Health::Degraded { since: at, why };
+            self.decided.push(Mutation::update_node(space.node.clone(), [health.op(super::DEF.name)]));
         }
     }
 

@@ -96,7 +96,9 @@ async fn without_rights_it_shows_what_it_may_see() -> Result<()> {
     let dump = Dump::parse(&graph)?;
     assert_eq!(dump.node("lo", "device")?["EncapType"], "loopback", "the own namespace is open to all");
     let namespace = dump.node(a.name(), "netns")?;
-    let why = namespace["Degraded"]["netlink"].as_str().context("the reason on the node")?;
+    let degraded = &namespace["Degraded"]["netlink"];
+    assert!(degraded["Since"].is_u64(), "{degraded}");
+    let why = degraded["Why"].as_str().context("the reason on the node")?;
     assert!(why.contains("not permitted"), "{why}");
     assert!(told.contains("CAP_SYS_ADMIN is missing"), "{told}");
     assert!(told.contains("CAP_SYS_PTRACE is missing"), "{told}");
