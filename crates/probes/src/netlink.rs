@@ -14,6 +14,7 @@
 //! | `counters` | samples of counters |
 //! | `fields` | facts → metadata |
 //! | `edges` | who is connected to whom |
+//! | `pairs` | the two halves of a pair finding each other |
 //! | `show` | what changed → mutations |
 //! | `agenda` | what to do later |
 
@@ -24,8 +25,11 @@ mod fields;
 mod links;
 mod lists;
 mod model;
+mod pairs;
 mod routes;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

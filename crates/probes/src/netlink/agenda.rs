@@ -15,6 +15,8 @@ pub(super) enum Task {
     Read(NsKey, Parts),
     /// Show fields of an interface that were held back because they are long.
     Show(IfRef),
+    /// Ask a half of a pair that is alone again.
+    Ask(IfRef),
     /// Sample the counters of the namespaces in this slice of the interval.
     Sample(u32),
     /// Try again to open a namespace.

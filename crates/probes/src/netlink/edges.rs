@@ -8,6 +8,7 @@ use skydive_sys::NsId;
 use skydive_value::{Id, Map, SmolStr, Timestamp};
 
 use super::model::{Dirty, IfRef, Interface, Model};
+use super::pairs::PAIRS;
 
 /// An edge the graph has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +22,6 @@ pub(super) struct Shown {
 
 /// Kinds of interfaces that lie on another one and share its wire.
 const ON_TOP: [&str; 8] = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec", "ipoib", "dsa"];
-
-/// Kinds of interfaces that come in pairs.
-pub(super) const PAIRS: [&str; 3] = ["veth", "netkit", "vxcan"];
 
 /// Bridge of the kernel's Open vSwitch: its members are shown by what the switch says of them.
 const OVS_SYSTEM: &str = "ovs-system";
@@ -39,9 +37,7 @@ impl Interface {
 impl Model {
     /// Makes the edges an interface answers for what they should be: adds and deletes the difference.
     pub(super) fn show_edges(&mut self, at: IfRef, now: Timestamp, out: &mut Vec<Mutation>) {
-        let (points_at, wanted) = self.wanted_edges(at);
-        self.ask_silent_half(at, &points_at);
-        self.point(at, points_at);
+        let wanted = self.wanted_edges(at);
         let Some(interface) = self.interface(at) else { return };
         let child = interface.node.clone();
         for old in interface.edges.iter().filter(|old| !wanted.contains(old)) {
@@ -62,34 +58,17 @@ impl Model {
         }
     }
 
-    /// The kernel announces the first half of a pair, and answers for it, before the two are joined; nothing tells when
-    /// they are. Once the second half speaks of the first, the first is asked again if it does not speak of it.
-    fn ask_silent_half(&mut self, at: IfRef, points_at: &BTreeSet<IfRef>) {
-        let is_half = |kind: Option<&str>| kind.is_some_and(|kind| PAIRS.contains(&kind));
-        let kind_of = |at: IfRef| self.interface(at).and_then(|i| i.facts.kind.as_deref());
-        if !is_half(kind_of(at)) {
-            return;
-        }
-        let is_silent = |other: &&IfRef| {
-            is_half(kind_of(**other)) && self.interface(**other).is_some_and(|i| i.facts.link.is_none())
-        };
-        if let Some(other) = points_at.iter().find(is_silent).copied() {
-            self.ask_link(other);
-        }
-    }
-
-    /// The interfaces one refers to, there or not, and the edges to those that are shown.
-    fn wanted_edges(&self, at: IfRef) -> (BTreeSet<IfRef>, Vec<Shown>) {
+    /// The edges to interfaces that one refers to and that are shown.
+    fn wanted_edges(&self, at: IfRef) -> Vec<Shown> {
         let mut wanted: Vec<Shown> = Vec::new();
-        let references = self.references(at);
-        for (parent, relation, kind) in &references {
-            let (Some(relation), Some(parent_node)) = (*relation, self.shown_node(*parent)) else { continue };
+        for (parent, relation, kind) in self.references(at) {
+            let (Some(relation), Some(parent_node)) = (relation, self.shown_node(parent)) else { continue };
             // The same pair and relation is one edge, however many reasons it has.
             if !wanted.iter().any(|w| w.parent_node == parent_node && w.relation == relation) {
-                wanted.push(Shown { parent: *parent, parent_node, relation, kind: kind.clone() });
+                wanted.push(Shown { parent, parent_node, relation, kind });
             }
         }
-        (references.into_iter().map(|(target, ..)| target).collect(), wanted)
+        wanted
     }
 
     /// The interfaces one refers to, the relation it answers for, if it does, and the type of that.
@@ -105,11 +84,7 @@ impl Model {
                 all.push((master, Some(relation::LAYER2), None));
             }
         }
-        let other = facts.link.and_then(|index| match facts.link_netnsid {
-            None => Some((at.0, index)),
-            Some(id) => space.peers.get(&id).map(|peer| (*peer, index)),
-        });
-        if let (Some(other), Some(kind)) = (other, facts.kind.as_deref()) {
+        if let (Some(other), Some(kind)) = (space.behind(facts), facts.kind.as_deref()) {
             if ON_TOP.contains(&kind) {
                 all.push((other, Some(relation::LAYER2), Some(kind.into())));
             } else if PAIRS.contains(&kind) {
@@ -141,7 +116,8 @@ impl Model {
     }
 
     /// Notes what an interface refers to, so that it is looked at when that comes or goes.
-    fn point(&mut self, at: IfRef, targets: BTreeSet<IfRef>) {
+    pub(super) fn point(&mut self, at: IfRef) {
+        let targets: BTreeSet<IfRef> = self.references(at).into_iter().map(|(target, ..)| target).collect();
         let Some(interface) = self.interface_mut(at) else { return };
         let old = std::mem::replace(&mut interface.points_at, targets.clone());
         for target in old.difference(&targets) {

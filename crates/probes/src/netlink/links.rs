@@ -9,8 +9,8 @@ use skydive_value::{Id, Map, Timestamp, Value};
 use tokio::time::Instant;
 
 use super::counters::Sampled;
-use super::edges::PAIRS;
 use super::model::{Dirty, IfRef, Interface, Model, Reading};
+use super::pairs::{ASK_AGAIN, Half};
 
 const IFF_UP: u32 = 1;
 
@@ -31,8 +31,10 @@ impl Model {
                     || was.flags & IFF_UP != facts.flags & IFF_UP
                     || was.oper_state != facts.oper_state
                     || was.carrier != facts.carrier
-                    // A notification older than the last answer: of a pair's half, sent before the two were joined.
-                    || was.link.is_some() && facts.link.is_none()
+                    // It may be older than the last answer, and what an interface refers to changes without a word:
+                    // when a pair is joined, when the other half moves.
+                    || was.link != facts.link
+                    || was.link_netnsid != facts.link_netnsid
                     // Notifications never tell of virtual functions.
                     || facts.num_vf.is_some()
             }
@@ -71,6 +73,8 @@ impl Model {
         let there: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
         let gone: Vec<u32> = space.links.keys().copied().filter(|index| !there.contains(index)).collect();
         for index in gone {
+            // Where to, if anywhere, was told while nobody listened.
+            self.moved((key, index));
             self.remove_link((key, index));
         }
         for mut link in links {
@@ -125,12 +129,10 @@ impl Model {
             Some((false, _)) => self.remove_link(at),
             _ => {}
         }
-        if let Some(was) = self.interface(at).map(|i| half_of(&i.facts))
-            && was != half_of(&facts)
-        {
-            self.forget_half(at, was);
+        if let Some(was) = self.interface(at).and_then(|i| Half::of(at, &i.facts)) {
+            self.halves.remove(&was);
         }
-        let half = half_of(&facts);
+        self.halves.extend(Half::of(at, &facts));
         let Some(space) = self.spaces.get_mut(&at.0) else { return };
         let netnsid = facts.link_netnsid;
         match space.links.get_mut(&at.1) {
@@ -150,21 +152,21 @@ impl Model {
                     points_at: BTreeSet::new(),
                     dirty: Dirty::default(),
                     hold_until: None,
+                    ask_again: ASK_AGAIN.0,
                 };
                 space.links.insert(at.1, interface);
             }
         }
-        let resolved = netnsid.is_none_or(|id| space.peers.contains_key(&id));
-        if let Some(half) = half {
-            self.halves.entry(half).or_default().insert(at);
-        }
+        let unresolved = netnsid.filter(|id| !space.peers.contains_key(id));
         self.touch(at, Dirty(Dirty::LINK.0 | Dirty::EDGES.0));
-        if !resolved && let Some(id) = netnsid {
-            self.unresolved.insert((at.0, id));
-            self.ask_netns(at, half);
-        } else if let Some((index, link)) = half {
+        match unresolved {
+            Some(id) => {
+                self.unresolved.insert((at.0, id));
+                self.ask_netns(at);
+            }
             // The other half may wait for this one.
-            self.ask_waiting((link, index), at.0);
+            None if netnsid.is_some() => self.ask_other_half(at),
+            None => {}
         }
     }
 
@@ -198,14 +200,6 @@ impl Model {
         }
     }
 
-    /// An interface went to another namespace. Those that refer to it have another namespace behind them now, of
-    /// which nobody tells.
-    pub(super) fn moved(&mut self, at: IfRef) {
-        for pointer in self.pointers.get(&at).cloned().unwrap_or_default() {
-            self.ask_link(pointer);
-        }
-    }
-
     /// Forgets an interface and deletes its node.
     pub(super) fn remove_link(&mut self, at: IfRef) {
         let Some(space) = self.spaces.get_mut(&at.0) else { return };
@@ -215,7 +209,9 @@ impl Model {
         if interface.shown.is_some() {
             self.decided.push(Mutation::delete_node(interface.node));
         }
-        self.forget_half(at, half_of(&interface.facts));
+        if let Some(half) = Half::of(at, &interface.facts) {
+            self.halves.remove(&half);
+        }
         if let Some(device) = &interface.device
             && self.by_bus.get(&device.bus) == Some(&at)
         {
@@ -227,45 +223,22 @@ impl Model {
         self.touch_pointers(at);
     }
 
-    fn forget_half(&mut self, at: IfRef, half: Option<(u32, u32)>) {
-        if let Some(half) = half
-            && let Some(set) = self.halves.get_mut(&half)
-        {
-            set.remove(&at);
-            if set.is_empty() {
-                self.halves.remove(&half);
-            }
-        }
-    }
-
     /// Asks who is behind the id of an interface's other namespace.
-    fn ask_netns(&mut self, at: IfRef, half: Option<(u32, u32)>) {
-        let here = at.0;
-        if let Some((index, link)) = half {
-            // The two halves name each other's number.
-            let others = self.halves.get(&(link, index)).cloned().unwrap_or_default();
-            for (of, _) in others {
-                self.ask_pair(here, of);
-            }
+    fn ask_netns(&mut self, at: IfRef) {
+        if self.interface(at).is_some_and(Interface::is_half) {
+            self.ask_other_half(at);
         } else {
             let all: Vec<NsKey> = self.spaces.keys().copied().collect();
             for of in all {
-                self.ask_id(here, of);
+                self.ask_id(at.0, of);
             }
         }
         // A namespace that nobody has found yet: one held by a process alone, most often.
         self.config.namespaces.look_again();
     }
 
-    /// Asks for the ids that two namespaces have for each other, on behalf of halves that wait.
-    fn ask_waiting(&mut self, half: (u32, u32), of: NsKey) {
-        let waiting = self.halves.get(&half).cloned().unwrap_or_default();
-        for (here, _) in waiting {
-            self.ask_pair(here, of);
-        }
-    }
-
-    fn ask_pair(&mut self, a: NsKey, b: NsKey) {
+    /// Asks for the ids that two namespaces have for each other.
+    pub(super) fn ask_pair(&mut self, a: NsKey, b: NsKey) {
         self.ask_id(a, b);
         self.ask_id(b, a);
     }
@@ -284,7 +257,7 @@ impl Model {
         let waiting: Vec<NsKey> = self.unresolved.iter().map(|(here, _)| *here).collect();
         for here in waiting {
             let has_lower = self.spaces.get(&here).is_some_and(|space| {
-                space.links.values().any(|i| i.facts.link_netnsid.is_some() && half_of(&i.facts).is_none())
+                space.links.values().any(|i| i.facts.link_netnsid.is_some() && !i.is_half())
             });
             if has_lower {
                 self.ask_id(here, of);
@@ -315,11 +288,11 @@ impl Model {
             .links
             .values()
             .filter(|i| i.facts.link_netnsid == Some(id))
-            .map(|i| ((key, i.facts.index), half_of(&i.facts)))
+            .map(|i| (key, i.facts.index))
             .collect();
-        for (at, half) in waiting {
+        for at in waiting {
             self.unresolved.insert((key, id));
-            self.ask_netns(at, half);
+            self.ask_netns(at);
         }
     }
 
@@ -365,11 +338,4 @@ impl Model {
 /// Whether the facts are of the same interface: number and kind never change.
 fn is_same(a: &LinkFacts, b: &LinkFacts) -> bool {
     a.index == b.index && a.kind == b.kind && a.hardware == b.hardware
-}
-
-/// Numbers of an interface and of its other half in another namespace.
-fn half_of(facts: &LinkFacts) -> Option<(u32, u32)> {
-    facts.link_netnsid?;
-    let paired = facts.kind.as_deref().is_some_and(|kind| PAIRS.contains(&kind));
-    paired.then_some((facts.index, facts.link?))
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::agenda::{Agenda, Task};
 use super::counters::Sampled;
 use super::edges::Shown;
+use super::pairs::Half;
 use super::routes::Routes;
 use crate::{Health, NsNode, ProbeConfig};
 
@@ -23,6 +24,7 @@ pub(super) type IfRef = (NsKey, u32);
 /// A namespace that is looked into.
 #[derive(Debug)]
 pub(super) struct Space {
+    key: NsKey,
     pub(super) id: NsId,
     /// The node that owns the interfaces.
     pub(super) node: Id,
@@ -42,6 +44,17 @@ pub(super) struct Space {
     pub(super) read_at: Option<Instant>,
     /// Pause before the next try to open it.
     pub(super) pause: Duration,
+}
+
+impl Space {
+    /// The interface that another one speaks of, there or not; `None` also while nobody knows the namespace.
+    pub(super) fn behind(&self, facts: &LinkFacts) -> Option<IfRef> {
+        let key = match facts.link_netnsid {
+            None => self.key,
+            Some(id) => *self.peers.get(&id)?,
+        };
+        Some((key, facts.link?))
+    }
 }
 
 /// What is known of an interface.
@@ -65,6 +78,8 @@ pub(super) struct Interface {
     pub(super) dirty: Dirty,
     /// Long lists are not shown again before this.
     pub(super) hold_until: Option<Instant>,
+    /// Of a half that is alone: the pause before it is asked again.
+    pub(super) ask_again: Duration,
 }
 
 /// Whether a question about one interface is under way.
@@ -121,8 +136,8 @@ pub(super) struct Model {
     pub(super) dirty: BTreeSet<IfRef>,
     /// Who refers to an interface, there or not.
     pub(super) pointers: HashMap<IfRef, BTreeSet<IfRef>>,
-    /// Interfaces with their other half in another namespace, by their number and the other's.
-    pub(super) halves: HashMap<(u32, u32), BTreeSet<IfRef>>,
+    /// Halves of pairs.
+    pub(super) halves: BTreeSet<Half>,
     /// Ids of namespaces that are not known to stand for any.
     pub(super) unresolved: BTreeSet<(NsKey, i32)>,
     pub(super) by_bus: HashMap<SmolStr, IfRef>,
@@ -166,7 +181,7 @@ impl Model {
             decided: Vec::new(),
             dirty: BTreeSet::new(),
             pointers: HashMap::new(),
-            halves: HashMap::new(),
+            halves: BTreeSet::new(),
             unresolved: BTreeSet::new(),
             by_bus: HashMap::new(),
             feature_names: FeatureNames::default(),
@@ -221,6 +236,7 @@ impl Model {
         self.commands.push_back(Command::Watch(key, place.clone()));
         self.by_id.insert(id, key);
         let space = Space {
+            key,
             id,
             node,
             name,
@@ -275,6 +291,10 @@ impl Model {
         if let Some(interface) = self.interface_mut(at) {
             interface.dirty.add(what);
             self.dirty.insert(at);
+        }
+        // At once, not when it is shown: the next report may tell of one it refers to.
+        if what.has(Dirty::EDGES) {
+            self.point(at);
         }
     }
 
@@ -425,6 +445,7 @@ impl Model {
                         self.dirty.insert(at);
                     }
                 }
+                Task::Ask(at) => self.ask_lonely(at, now),
                 Task::Sample(slice) => self.ask_samples(slice, at, now),
                 Task::Open(key) => {
                     if let Some(space) = self.spaces.get(&key) {

@@ -33,6 +33,7 @@ impl Model {
             let Some(interface) = self.interface_mut(one) else { continue };
             if interface.shown.is_some() && interface.dirty.has(Dirty::EDGES) {
                 interface.dirty.take(Dirty::EDGES);
+                self.ask_who_disagrees(one, now);
                 self.show_edges(one, at, &mut out);
             }
         }
