@@ -191,8 +191,10 @@ fn ours(ids: &[Id]) {
         let copies: Vec<Mutation> = nodes.iter().cloned().map(Mutation::AddNode).collect();
         let mut graph = Graph::new();
         let start = Instant::now();
-        for mutation in copies {
-            graph.apply(mutation, now, &mut events).unwrap();
+        let mut left = copies.into_iter();
+        while left.len() > 0 {
+            let batch = left.by_ref().take(BATCH).collect();
+            graph.apply_all(batch, now, &mut events, |e| panic!("{e}"));
             events.clear();
         }
         insert.push(per_second(NODES, start.elapsed()));

@@ -7,7 +7,8 @@
 //! see `docs/decisions/001-snapshots.md`.
 
 use std::hint::black_box;
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 /// Items in a chunk.
 const CHUNK: usize = 32;

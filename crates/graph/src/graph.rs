@@ -1,5 +1,6 @@
 //! The graph and its owner's operations.
 
+use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use hashbrown::{HashMap, HashSet, HashTable};
 use skydive_value::{Id, Map, Shapes, SmolStr, Timestamp, Value};
 
 use crate::element::relation_of;
-use crate::index::node_entries;
+use crate::index::{Near, node_entries, push_entries};
 use crate::key;
 use crate::stored::{StoredEdge, spread};
 use crate::{
@@ -23,14 +24,36 @@ use sharing::Sharing;
 #[derive(Debug, Default)]
 pub struct Graph {
     now: Snapshot,
-    /// The owner's way from an id to a place: one probe, where the shared index takes a search.
-    node_ids: HashTable<u32>,
+    /// The owner's way from an id to a place: one probe, where the shared index takes a search. With the hash beside
+    /// the place the table grows without a look at the nodes.
+    node_ids: HashTable<Spot>,
+    /// Index entries of the nodes about to be added.
+    entries: Vec<u32>,
     free_nodes: Vec<u32>,
     free_edges: Vec<u32>,
     shapes: Shapes,
     sharing: Sharing,
     /// How many edges each origin has made: tells whether those at its nodes are all.
     edges_by_origin: HashMap<SmolStr, usize>,
+}
+
+/// The hash of a node's id, and where the node is.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    hash: u32,
+    place: u32,
+}
+
+/// What is known of a mutation before its turn, by which its memory was touched. Only guesses: those before it may
+/// change everything.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead {
+    /// Where the node to be updated seems to be.
+    place: Option<u32>,
+    /// Which of its fields the first operation seems to concern.
+    field: usize,
+    /// Which of [`Graph::entries`] are those of the node to be added; this is no guess.
+    entries: Option<(usize, usize)>,
 }
 
 /// Mutations whose memory is touched together: more than a processor can wait for at once, few enough to stay in
@@ -101,11 +124,42 @@ impl Graph {
         now: Timestamp,
         events: &mut Vec<GraphEvent>,
     ) -> Result<Outcome, MutationError> {
+        self.apply_one(mutation, Ahead::default(), now, events)
+    }
+
+    /// Applies mutations in order, as [`Graph::apply`] does one; `refused` hears of those that cannot be applied. For
+    /// many at once this is faster: the memory that a stretch of them will need is touched ahead, so that the
+    /// processor waits for all of it together instead of for one place after the other.
+    pub fn apply_all(
+        &mut self,
+        mutations: Vec<Mutation>,
+        now: Timestamp,
+        events: &mut Vec<GraphEvent>,
+        mut refused: impl FnMut(MutationError),
+    ) {
+        let mut left = mutations.into_iter();
+        while !left.as_slice().is_empty() {
+            let ahead = self.touch(&left.as_slice()[..TOUCH_AHEAD.min(left.len())]);
+            for (mutation, ahead) in left.by_ref().take(TOUCH_AHEAD).zip(ahead) {
+                if let Err(error) = self.apply_one(mutation, ahead, now, events) {
+                    refused(error);
+                }
+            }
+        }
+    }
+
+    fn apply_one(
+        &mut self,
+        mutation: Mutation,
+        ahead: Ahead,
+        now: Timestamp,
+        events: &mut Vec<GraphEvent>,
+    ) -> Result<Outcome, MutationError> {
         let before = events.len();
         match mutation {
-            Mutation::AddNode(node) => self.add_node(node, events)?,
+            Mutation::AddNode(node) => self.add_node(node, ahead, events)?,
             Mutation::UpdateNode { id, change, stamp } => {
-                self.update_node(&id, change, stamp, now, events)?;
+                self.update_node(&id, change, stamp, ahead, now, events)?;
             }
             Mutation::DeleteNode { id, cascade } => {
                 if let Some(place) = self.place_of(&id) {
@@ -127,60 +181,69 @@ impl Graph {
         Ok(if events.len() > before { Outcome::Applied } else { Outcome::Unchanged })
     }
 
-    /// Applies mutations in order, as [`Graph::apply`] does one; `refused` hears of those that cannot be applied. For
-    /// many at once this is faster: the memory that a stretch of updates will need is touched ahead, so that the
-    /// processor waits for all of it together instead of for one place after the other.
-    pub fn apply_all(
-        &mut self,
-        mutations: Vec<Mutation>,
-        now: Timestamp,
-        events: &mut Vec<GraphEvent>,
-        mut refused: impl FnMut(MutationError),
-    ) {
-        let mut left = mutations.into_iter();
-        loop {
-            self.touch_updates(&left.as_slice()[..TOUCH_AHEAD.min(left.len())]);
-            for _ in 0..TOUCH_AHEAD {
-                let Some(mutation) = left.next() else { return };
-                if let Err(error) = self.apply(mutation, now, events) {
-                    refused(error);
-                }
-            }
-        }
-    }
-
-    /// See [`Graph::apply_all`]. Each pass reads one link of the chain from an id to the value to be changed, for all
+    /// See [`Graph::apply_all`]. Each pass reads one link of the chain from an id to what is to be changed, for all
     /// mutations; what is read does not matter.
-    fn touch_updates(&self, ahead: &[Mutation]) {
-        let mut updates = [None; TOUCH_AHEAD];
-        for (mutation, update) in ahead.iter().zip(&mut updates) {
-            if let Mutation::UpdateNode { id, change: Change::Ops(ops), .. } = mutation {
-                let place = self.node_ids.iter_hash(wide(self.now.stored.hash_id(id))).next();
-                *update = place.map(|place| (*place, ops.first().map(|op| op.path().first())));
+    fn touch(&mut self, mutations: &[Mutation]) -> [Ahead; TOUCH_AHEAD] {
+        let stored = &self.now.stored;
+        let mut ahead = [Ahead::default(); TOUCH_AHEAD];
+        let mut keys = [None; TOUCH_AHEAD];
+        let mut near = Near::default();
+        self.entries.clear();
+        for ((mutation, ahead), key) in mutations.iter().zip(&mut ahead).zip(&mut keys) {
+            match mutation {
+                Mutation::UpdateNode { id, change, .. } => {
+                    let hash = stored.hash_id(id);
+                    ahead.place = self.node_ids.find(wide(hash), |spot| spot.hash == hash).map(|s| s.place);
+                    if let Change::Ops(ops) = change {
+                        *key = ops.first().map(|op| op.path().first());
+                    }
+                }
+                Mutation::AddNode(node) => {
+                    let from = self.entries.len();
+                    push_entries(stored, node, &mut near, &mut self.entries);
+                    ahead.entries = Some((from, self.entries.len()));
+                    let hash = stored.hash_id(&node.id);
+                    black_box(self.node_ids.find(wide(hash), |spot| spot.hash == hash).is_some());
+                }
+                _ => {}
             }
         }
-        let nodes = updates
-            .map(|update| update.and_then(|(place, key)| Some((self.now.stored.node_at(place)?, key))));
+        let nodes = ahead.map(|ahead| stored.node_at(ahead.place?));
         black_box(
             nodes
                 .iter()
                 .flatten()
-                .map(|(node, _)| Arc::strong_count(node) + node.metadata.len())
-                .sum::<usize>(),
+                .map(|node| Arc::strong_count(node) + node.metadata.len() + node.revision as usize)
+                .fold(0, usize::wrapping_add),
         );
-        for (node, key) in nodes.into_iter().flatten() {
-            black_box(key.and_then(|key| node.metadata.get(key)).is_some_and(|value| *value == Value::Null));
+        let mut field = 0;
+        for ((node, key), ahead) in nodes.iter().zip(keys).zip(&mut ahead) {
+            let (Some(node), Some(key)) = (node, key) else { continue };
+            field = node.metadata.position(key, field).unwrap_or(field);
+            ahead.field = field;
+            black_box(node.metadata.at(field).is_some_and(|value| matches!(value, Value::Null)));
         }
+        stored.node_index.prefetch(&self.entries);
+        ahead
     }
 
     fn place_of(&self, id: &Id) -> Option<u32> {
-        let stored = &self.now.stored;
+        let hash = self.now.stored.hash_id(id);
         self.node_ids
-            .find(wide(stored.hash_id(id)), |p| stored.node_at(*p).is_some_and(|n| n.id == *id))
-            .copied()
+            .find(wide(hash), |spot| spot.hash == hash && self.is_at(id, spot.place))
+            .map(|spot| spot.place)
     }
 
-    fn add_node(&mut self, mut node: Node, events: &mut Vec<GraphEvent>) -> Result<(), MutationError> {
+    fn is_at(&self, id: &Id, place: u32) -> bool {
+        self.now.stored.node_at(place).is_some_and(|node| node.id == *id)
+    }
+
+    fn add_node(
+        &mut self,
+        mut node: Node,
+        ahead: Ahead,
+        events: &mut Vec<GraphEvent>,
+    ) -> Result<(), MutationError> {
         if self.place_of(&node.id).is_some() {
             return Ok(());
         }
@@ -190,14 +253,13 @@ impl Graph {
         node.deleted_at = None;
         let node = Arc::new(node);
         let hash = self.now.stored.hash_id(&node.id);
-        for entry in node_entries(&self.now.stored, &node) {
-            self.now.stored.node_index.insert(entry, place);
+        let known = ahead.entries.and_then(|(from, to)| self.entries.get(from..to));
+        let entries = known.map_or_else(|| Cow::Owned(node_entries(&self.now.stored, &node)), Cow::Borrowed);
+        for entry in &*entries {
+            self.now.stored.node_index.insert(*entry, place);
         }
         *self.now.stored.nodes.at_mut(place as usize) = Some(node.clone());
-        let stored = &self.now.stored;
-        self.node_ids.insert_unique(wide(hash), place, |p| {
-            stored.node_at(*p).map_or(0, |n| wide(stored.hash_id(&n.id)))
-        });
+        self.node_ids.insert_unique(wide(hash), Spot { hash, place }, |spot| wide(spot.hash));
         self.now.stored.node_count += 1;
         events.push(GraphEvent::NodeAdded(node));
         Ok(())
@@ -208,22 +270,32 @@ impl Graph {
         id: &Id,
         change: Change,
         stamp: Option<Stamp>,
+        ahead: Ahead,
         now: Timestamp,
         events: &mut Vec<GraphEvent>,
     ) -> Result<(), MutationError> {
-        let place = self.place_of(id).ok_or_else(|| MutationError::NoNode(id.clone()))?;
+        let place = ahead.place.filter(|place| self.is_at(id, *place)).or_else(|| self.place_of(id));
+        let place = place.ok_or_else(|| MutationError::NoNode(id.clone()))?;
         let Some(old) = self.now.stored.node_at(place) else { return Ok(()) };
-        let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, now) else { return Ok(()) };
+        let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, ahead.field, now) else {
+            return Ok(());
+        };
         let before = concerns_index(&change).then(|| node_entries(&self.now.stored, old));
         let Some(slot) = self.now.stored.nodes.at_mut(place as usize) else { return Ok(()) };
         let node = Arc::make_mut(slot);
         node.revision = stamp.revision;
         node.updated_at = stamp.updated_at;
-        let shape = node.metadata.shape().clone();
-        let ops = change.apply(&mut node.metadata);
-        if !shape.is_same(node.metadata.shape()) {
-            self.shapes.share(&mut node.metadata);
-        }
+        let ops = if let Some((field, value)) = change.one_value(&node.metadata, ahead.field) {
+            node.metadata.set_at(field, value.clone());
+            change.into_ops()
+        } else {
+            let shape = node.metadata.shape().clone();
+            let ops = change.apply(&mut node.metadata);
+            if !shape.is_same(node.metadata.shape()) {
+                self.shapes.share(&mut node.metadata);
+            }
+            ops
+        };
         let node = slot.clone();
         if let Some(before) = before {
             self.reindex(place, &before, &node);
@@ -266,7 +338,7 @@ impl Graph {
             self.now.stored.node_index.remove(entry, place);
         }
         let hash = self.now.stored.hash_id(&node.id);
-        if let Ok(entry) = self.node_ids.find_entry(wide(hash), |p| *p == place) {
+        if let Ok(entry) = self.node_ids.find_entry(wide(hash), |spot| spot.place == place) {
             entry.remove();
         }
         self.free_nodes.push(place);
@@ -327,7 +399,9 @@ impl Graph {
     ) -> Result<(), MutationError> {
         let place = self.now.stored.edge_place(id).ok_or_else(|| MutationError::NoEdge(id.clone()))?;
         let Some(old) = self.now.stored.edge_at(place) else { return Ok(()) };
-        let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, now) else { return Ok(()) };
+        let Some(stamp) = effective(stamp, &change, old.revision, &old.metadata, 0, now) else {
+            return Ok(());
+        };
         let mut metadata = (*old.metadata).clone();
         let ops = change.apply(&mut metadata);
         let metadata = self.sharing.metadata(Arc::new(metadata), &mut self.shapes);
@@ -408,7 +482,26 @@ impl Change {
         }
     }
 
-    fn has_effect(&self, metadata: &Map) -> bool {
+    /// What the most frequent of all updates needs: the field, found near `near`, and its new value, if the change is
+    /// that of one top-level field which is there already.
+    fn one_value(&self, metadata: &Map, near: usize) -> Option<(usize, &Value)> {
+        let Self::Ops(ops) = self else { return None };
+        let [Op::Set(path, value)] = &**ops else { return None };
+        let [key] = path.segments() else { return None };
+        Some((metadata.position(key, near)?, value))
+    }
+
+    fn into_ops(self) -> Option<Arc<[Op]>> {
+        match self {
+            Self::Ops(ops) => Some(ops),
+            Self::Metadata(_) => None,
+        }
+    }
+
+    fn has_effect(&self, metadata: &Map, near: usize) -> bool {
+        if let Some((field, value)) = self.one_value(metadata, near) {
+            return metadata.at(field) != Some(value);
+        }
         match self {
             Self::Ops(ops) => ops.iter().any(|op| op.has_effect(metadata)),
             Self::Metadata(new) => new != metadata,
@@ -422,12 +515,13 @@ fn effective(
     change: &Change,
     revision: i64,
     metadata: &Map,
+    near: usize,
     now: Timestamp,
 ) -> Option<Stamp> {
     match stamp {
         Some(stamp) => (stamp.revision > revision).then_some(stamp),
         None => change
-            .has_effect(metadata)
+            .has_effect(metadata, near)
             .then(|| Stamp { revision: revision.saturating_add(1), updated_at: now }),
     }
 }

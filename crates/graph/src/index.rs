@@ -20,16 +20,26 @@ pub(crate) fn indexed(path: &Path) -> Option<usize> {
     key::INDEXED.iter().position(|key| key == only)
 }
 
-/// The hashes of the entries that a node has in the index: its id, its origin and its indexed texts.
-pub(crate) fn node_entries(stored: &Stored, node: &Node) -> Vec<u32> {
-    let mut hashes = Vec::with_capacity(key::INDEXED.len() + 4);
+/// Where the indexed keys were in the last node: nodes of one kind come one after the other.
+pub(crate) type Near = [usize; key::INDEXED.len()];
+
+/// Appends the hashes of the entries that a node has in the index: its id, its origin and its indexed texts.
+pub(crate) fn push_entries(stored: &Stored, node: &Node, near: &mut Near, hashes: &mut Vec<u32>) {
     hashes.push(stored.hash_id(&node.id));
     hashes.push(stored.hash_text(ORIGIN, &node.source.origin));
-    for (number, key) in key::INDEXED.iter().enumerate() {
-        let Some(value) = node.metadata.get(key) else { continue };
+    for (number, (key, near)) in key::INDEXED.iter().zip(near).enumerate() {
+        let Some(position) = node.metadata.position(key, *near) else { continue };
+        *near = position;
+        let Some(value) = node.metadata.at(position) else { continue };
         FieldRef::Value(value).each_scalar(&mut |scalar| {
             scalar.with_str(|text| hashes.push(stored.hash_text(number, text)));
         });
     }
+}
+
+/// The entries of one node.
+pub(crate) fn node_entries(stored: &Stored, node: &Node) -> Vec<u32> {
+    let mut hashes = Vec::with_capacity(key::INDEXED.len() + 4);
+    push_entries(stored, node, &mut Near::default(), &mut hashes);
     hashes
 }

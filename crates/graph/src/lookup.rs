@@ -8,6 +8,8 @@ use skydive_value::{Filter, Id, Matcher, Path, Test};
 
 use crate::index::indexed;
 use crate::key::attribute;
+use crate::postings::Places;
+use crate::stored::NodePlace;
 use crate::{EdgeView, Node, Snapshot};
 
 /// What an answer cost: elements read and index lookups made. Reads of one lookup are added when it ends.
@@ -18,11 +20,19 @@ pub struct ReadCount {
     index: AtomicU64,
 }
 
+/// The nodes that pass a filter; reads as it is asked, so that who stops early reads less.
+pub struct NodesFound<'a> {
+    snapshot: &'a Snapshot,
+    matcher: Matcher<'a>,
+    tally: Tally<'a>,
+    candidates: Candidates<'a>,
+}
+
 /// Places found by an index, or all of them.
 enum Candidates<'s> {
-    Some(Vec<u32>),
-    Run(Box<dyn Iterator<Item = u32> + Send + 's>),
-    All,
+    Some(std::vec::IntoIter<u32>),
+    Run(Places<'s>),
+    All(Box<dyn Iterator<Item = &'s Arc<Node>> + 's>),
 }
 
 /// Counts locally and reports once.
@@ -31,7 +41,7 @@ struct Tally<'r> {
     n: u64,
 }
 
-/// Elements found; reads as they are asked for, so that who stops early reads less.
+/// Elements found; reads as it is asked, so that who stops early reads less.
 pub type Found<'a, T> = Box<dyn Iterator<Item = T> + 'a>;
 
 impl ReadCount {
@@ -70,26 +80,19 @@ impl Drop for Tally<'_> {
 impl Snapshot {
     /// The nodes that pass `filter`. Equality on `@ID` or one of [`crate::key::INDEXED`], if the filter demands it,
     /// reads only the candidates of the smallest such index; anything else reads all nodes.
-    pub fn find_nodes<'a>(&'a self, filter: &'a Filter, reads: &'a ReadCount) -> Found<'a, &'a Arc<Node>> {
-        let matcher = Matcher::new(filter);
-        let mut tally = Tally { to: &reads.nodes, n: 0 };
-        let mut pass = move |node: &&'a Arc<Node>| {
-            tally.add();
-            matcher.matches(&***node)
-        };
-        match self.candidates(filter, reads) {
-            Candidates::Some(places) => {
-                Box::new(places.into_iter().filter_map(|p| self.stored.node_at(p)).filter(move |n| pass(n)))
-            }
-            Candidates::Run(places) => {
-                Box::new(places.filter_map(|p| self.stored.node_at(p)).filter(move |n| pass(n)))
-            }
-            Candidates::All => Box::new(self.scan(filter, reads)),
+    #[inline]
+    pub fn find_nodes<'a>(&'a self, filter: &'a Filter, reads: &'a ReadCount) -> NodesFound<'a> {
+        NodesFound {
+            snapshot: self,
+            matcher: Matcher::new(filter),
+            tally: Tally { to: &reads.nodes, n: 0 },
+            candidates: self.candidates(filter, reads),
         }
     }
 
-    /// All nodes that pass. The memory of a chunk's nodes is touched before any of them is looked at: these reads
-    /// overlap in the processor, those of one look after the other do not, and nodes that were updated lie anywhere.
+    /// All nodes that pass. The memory of the nodes two chunks ahead, and of their values one chunk ahead, is touched
+    /// before any of them is looked at: these reads overlap in the processor, those of one look after the other do
+    /// not, and nodes that were updated lie anywhere.
     fn scan<'a>(
         &'a self,
         filter: &'a Filter,
@@ -97,18 +100,38 @@ impl Snapshot {
     ) -> impl Iterator<Item = &'a Arc<Node>> + 'a {
         let matcher = Matcher::new(filter);
         let mut tally = Tally { to: &reads.nodes, n: 0 };
-        self.stored.nodes.chunks().flat_map(move |nodes| {
-            black_box(nodes.iter().filter_map(|n| Some(n.as_ref()?.metadata.len())).sum::<usize>());
-            black_box(
-                nodes.iter().filter(|n| n.as_ref().is_some_and(|n| matcher.touch(&n.metadata))).count(),
-            );
-            let mut passed = 0u64;
-            for (i, node) in nodes.iter().enumerate() {
-                if let Some(node) = node {
-                    tally.add();
-                    passed |= u64::from(matcher.matches(&**node)) << i;
+        let mut chunks = self.stored.nodes.chunks();
+        let (mut far, mut near) = (chunks.next(), None);
+        std::iter::from_fn(move || {
+            loop {
+                let next = chunks.next();
+                if let Some(nodes) = &next {
+                    black_box(nodes.iter().filter_map(|n| Some(n.as_ref()?.metadata.len())).sum::<usize>());
+                }
+                if let Some(nodes) = &far {
+                    let touch = |n: &&NodePlace| n.as_ref().is_some_and(|n| matcher.touch(&n.metadata));
+                    black_box(nodes.iter().filter(|n| touch(n)).count());
+                }
+                let now = std::mem::replace(&mut near, std::mem::replace(&mut far, next));
+                let Some(nodes) = now else {
+                    if near.is_none() && far.is_none() {
+                        return None;
+                    }
+                    continue;
+                };
+                let mut passed = 0u64;
+                for (i, node) in nodes.iter().enumerate() {
+                    if let Some(node) = node {
+                        tally.add();
+                        passed |= u64::from(matcher.matches(&**node)) << i;
+                    }
+                }
+                if passed != 0 {
+                    return Some((nodes, passed));
                 }
             }
+        })
+        .flat_map(|(nodes, mut passed)| {
             std::iter::from_fn(move || {
                 let i = passed.trailing_zeros();
                 passed &= passed.wrapping_sub(1);
@@ -125,15 +148,16 @@ impl Snapshot {
             tally.add();
             matcher.matches(edge)
         };
-        let Some((key, id)) = demanded(filter).find_map(|(path, text)| {
-            let [only] = path.segments() else { return None };
-            [attribute::ID, attribute::PARENT, attribute::CHILD]
-                .iter()
-                .find(|k| *k == only)
-                .map(|k| (*k, Id::from(text)))
-        }) else {
-            return Box::new(self.edges().filter(pass));
-        };
+        let mut found = None;
+        demanded(filter, &mut |path, text| {
+            let [only] = path.segments() else { return };
+            let keys = [attribute::ID, attribute::PARENT, attribute::CHILD];
+            if let Some(key) = keys.iter().find(|key| *key == only) {
+                found.get_or_insert((*key, text));
+            }
+        });
+        let Some((key, text)) = found else { return Box::new(self.edges().filter(pass)) };
+        let id = Id::from(text);
         reads.count_index(1);
         match key {
             attribute::ID => Box::new(self.edge(&id).into_iter().filter(pass)),
@@ -179,50 +203,73 @@ impl Snapshot {
         places.filter_map(|place| self.edge_view(place))
     }
 
-    fn candidates<'a>(&'a self, filter: &'a Filter, reads: &ReadCount) -> Candidates<'a> {
+    #[inline]
+    fn candidates<'a>(&'a self, filter: &'a Filter, reads: &'a ReadCount) -> Candidates<'a> {
         let stored = &self.stored;
-        let hash_of = |(path, text): (&Path, &str)| match indexed(path) {
-            Some(key) => Some(stored.hash_text(key, text)),
-            None if path.first() == attribute::ID => Some(stored.hash_id(&Id::from(text))),
-            None => None,
-        };
-        let mut hashes = demanded(filter).filter_map(hash_of);
-        if let Some(first) = hashes.next() {
+        // The first run found, and how long it is: that takes as long to say as to begin reading it, so it is asked
+        // only when there is a choice.
+        let mut best: Option<(u32, Option<usize>)> = None;
+        demanded(filter, &mut |path, text| {
+            let Some(hash) = stored.entry_of(path, text) else { return };
             reads.count_index(1);
-            // How long a run is takes as long to say as to begin reading it: ask only when there is a choice.
-            let smallest = match hashes.next() {
-                None => first,
-                Some(second) => {
-                    let estimate = |hash: &u32| {
-                        reads.count_index(1);
-                        stored.node_index.estimate(*hash)
-                    };
-                    [first, second].into_iter().chain(hashes).min_by_key(estimate).unwrap_or(first)
+            best = Some(match best {
+                None => (hash, None),
+                Some((first, known)) => {
+                    let length = stored.node_index.estimate(hash);
+                    let known = known.unwrap_or_else(|| stored.node_index.estimate(first));
+                    if length < known { (hash, Some(length)) } else { (first, Some(known)) }
                 }
-            };
-            return Candidates::Run(Box::new(stored.node_index.places(smallest)));
+            });
+        });
+        if let Some((hash, _)) = best {
+            return Candidates::Run(stored.node_index.places(hash));
         }
-        let Some((path, texts)) = demanded_one_of(filter) else { return Candidates::All };
-        let hash = |text: &str| match indexed(path) {
-            Some(key) => stored.hash_text(key, text),
-            None => stored.hash_id(&Id::from(text)),
+        let Some((path, texts)) = demanded_one_of(filter) else {
+            return Candidates::All(Box::new(self.scan(filter, reads)));
         };
         reads.count_index(texts.len());
-        let mut places: Vec<u32> =
-            texts.iter().flat_map(|text| stored.node_index.places(hash(text))).collect();
+        let hashes = texts.iter().filter_map(|text| stored.entry_of(path, text));
+        let mut places: Vec<u32> = hashes.flat_map(|hash| stored.node_index.places(hash)).collect();
         places.sort_unstable();
         places.dedup();
-        Candidates::Some(places)
+        Candidates::Some(places.into_iter())
     }
 }
 
-/// The equalities that every element passing `filter` must fulfil.
-fn demanded(filter: &Filter) -> Box<dyn Iterator<Item = (&Path, &str)> + '_> {
+impl<'a> NodesFound<'a> {
+    #[inline]
+    fn passes(&mut self, place: u32) -> Option<&'a Arc<Node>> {
+        let node = self.snapshot.stored.node_at(place)?;
+        self.tally.add();
+        self.matcher.matches(&**node).then_some(node)
+    }
+}
+
+impl<'a> Iterator for NodesFound<'a> {
+    type Item = &'a Arc<Node>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let place = match &mut self.candidates {
+                Candidates::All(nodes) => return nodes.next(),
+                Candidates::Run(places) => places.next()?,
+                Candidates::Some(places) => places.next()?,
+            };
+            if let Some(node) = self.passes(place) {
+                return Some(node);
+            }
+        }
+    }
+}
+
+/// Tells `see` of the equalities that every element passing `filter` must fulfil.
+fn demanded<'f>(filter: &'f Filter, see: &mut impl FnMut(&'f Path, &'f str)) {
     match filter {
-        Filter::And(of) => Box::new(of.iter().flat_map(demanded)),
-        Filter::Or(of) if of.len() == 1 => demanded(&of[0]),
-        Filter::Field(path, Test::Text(text)) => Box::new(std::iter::once((path, text.as_str()))),
-        _ => Box::new(std::iter::empty()),
+        Filter::And(of) => of.iter().for_each(|one| demanded(one, see)),
+        Filter::Or(of) if of.len() == 1 => demanded(&of[0], see),
+        Filter::Field(path, Test::Text(text)) => see(path, text.as_str()),
+        _ => {}
     }
 }
 

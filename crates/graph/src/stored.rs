@@ -4,9 +4,11 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use skydive_value::{Id, Map, Timestamp};
+use skydive_value::{Id, Map, Path, Timestamp};
 
 use crate::chunks::{Chunks, Item};
+use crate::index::indexed;
+use crate::key::attribute;
 use crate::postings::Postings;
 use crate::{Edge, Node, Source};
 
@@ -96,6 +98,15 @@ impl Stored {
         hasher.write_usize(key);
         text.hash(&mut hasher);
         (hasher.finish() >> 32) as u32
+    }
+
+    /// The hash under which nodes whose field at `path` has the text are found, if they are.
+    #[inline]
+    pub(crate) fn entry_of(&self, path: &Path, text: &str) -> Option<u32> {
+        match indexed(path) {
+            Some(key) => Some(self.hash_text(key, text)),
+            None => (path.first() == attribute::ID).then(|| self.hash_id(&Id::from(text))),
+        }
     }
 
     /// The edge as everybody outside sees it; `None` if an end is missing, which the graph never lets happen.

@@ -96,6 +96,25 @@ proptest! {
         }
     }
 
+    /// What is known ahead of a mutation is only a guess: those before it in the batch may add, move or delete all of it.
+    #[test]
+    fn a_batch_is_its_mutations_one_by_one(history in history(), size in 1usize..70) {
+        let now = Timestamp::from_millis(1);
+        let all: Vec<Mutation> = history.into_iter().map(|(k, a, b, c)| mutation(k, a, b, c, now)).collect();
+        let (mut one, mut many) = (Graph::new(), Graph::new());
+        let (mut from_one, mut from_many) = (Vec::new(), Vec::new());
+        let (mut refused_one, mut refused_many) = (Vec::new(), Vec::new());
+        for mutation in all.clone() {
+            refused_one.extend(one.apply(mutation, now, &mut from_one).err());
+        }
+        for batch in all.chunks(size) {
+            many.apply_all(batch.to_vec(), now, &mut from_many, |error| refused_many.push(error));
+        }
+        prop_assert_eq!(from_one, from_many);
+        prop_assert_eq!(refused_one, refused_many);
+        prop_assert_eq!(content(&one.snapshot()), content(&many.snapshot()));
+    }
+
     #[test]
     fn events_rebuild_the_graph(history in history()) {
         let (mut graph, mut copy) = (Graph::new(), Graph::new());

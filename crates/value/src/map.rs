@@ -48,6 +48,30 @@ impl Map {
         self.values.get(self.shape.position(key)?)
     }
 
+    /// The position of a top-level field, for [`Map::at`] and [`Map::set_at`]; looked for at `near` first, which is
+    /// right most often when maps of one shape come one after the other.
+    #[inline]
+    pub fn position(&self, key: &str, near: usize) -> Option<usize> {
+        match self.shape.keys().get(near) {
+            Some(known) if *known == key => Some(near),
+            _ => self.shape.position(key),
+        }
+    }
+
+    /// The value at a position.
+    #[inline]
+    pub fn at(&self, position: usize) -> Option<&Value> {
+        self.values.get(position)
+    }
+
+    /// Replaces the value at a position; nothing happens beyond the last one.
+    #[inline]
+    pub fn set_at(&mut self, position: usize, value: Value) {
+        if let Some(known) = self.values.get_mut(position) {
+            *known = value;
+        }
+    }
+
     /// The text of a top-level field, when it is text.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str()

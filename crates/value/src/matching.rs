@@ -44,8 +44,13 @@ pub struct Hint {
 #[derive(Debug)]
 pub struct Matcher<'f> {
     filter: &'f Filter,
-    hints: Vec<Hint>,
+    /// Of the first predicate, so that a filter of one costs no memory.
+    first: Hint,
+    others: Vec<Hint>,
 }
+
+/// The hints of predicates to come.
+type Hints<'h> = std::iter::Chain<std::iter::Once<&'h Hint>, std::slice::Iter<'h, Hint>>;
 
 /// Says that the field is not in the map of the remembered shape.
 const ABSENT: usize = usize::MAX;
@@ -142,24 +147,22 @@ impl<'a> FieldRef<'a> {
 impl<'f> Matcher<'f> {
     /// Prepares `filter`.
     pub fn new(filter: &'f Filter) -> Self {
-        let mut hints = Vec::new();
-        hints.resize_with(count_fields(filter), Hint::default);
-        Self { filter, hints }
+        let mut others = Vec::new();
+        others.resize_with(count_fields(filter).saturating_sub(1), Hint::default);
+        Self { filter, first: Hint::default(), others }
     }
 
     /// Reads the memory that the first predicate will look at in a map like the last one. A scan over memory that
     /// is not in the cache touches a few elements ahead; the answer means nothing.
     #[inline]
     pub fn touch(&self, map: &Map) -> bool {
-        self.hints.first().is_some_and(|hint| {
-            map.values.get(hint.position.get()).is_some_and(|value| matches!(value, Value::Null))
-        })
+        map.values.get(self.first.position.get()).is_some_and(|value| matches!(value, Value::Null))
     }
 
     /// Whether `subject` passes.
     #[inline]
     pub fn matches(&self, subject: &impl Fields) -> bool {
-        let mut hints = self.hints.iter();
+        let mut hints = std::iter::once(&self.first).chain(&self.others);
         eval(self.filter, subject, &mut hints)
     }
 }
@@ -181,7 +184,7 @@ fn count_fields(filter: &Filter) -> usize {
 
 /// Hints stand in the order of the predicates, so a branch that is not taken must skip its own.
 #[inline]
-fn eval(filter: &Filter, subject: &impl Fields, hints: &mut std::slice::Iter<'_, Hint>) -> bool {
+fn eval(filter: &Filter, subject: &impl Fields, hints: &mut Hints<'_>) -> bool {
     match filter {
         Filter::And(of) => first_with(of, false, true, subject, hints),
         Filter::Or(of) => of.is_empty() || first_with(of, true, false, subject, hints),
@@ -199,7 +202,7 @@ fn first_with(
     wanted: bool,
     otherwise: bool,
     subject: &impl Fields,
-    hints: &mut std::slice::Iter<'_, Hint>,
+    hints: &mut Hints<'_>,
 ) -> bool {
     for (i, one) in of.iter().enumerate() {
         if eval(one, subject, hints) == wanted {

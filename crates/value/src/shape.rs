@@ -82,7 +82,7 @@ impl Shapes {
     }
 
     fn shared(&mut self, shape: &Shape) -> Shape {
-        if let Some(last) = self.last.as_ref().filter(|last| *last == shape) {
+        if let Some(last) = self.last.as_ref().filter(|last| last.is_same(shape) || *last == shape) {
             return last.clone();
         }
         let found = self.find_or_add(shape);

@@ -18,8 +18,9 @@ const fn row(name: &'static str, layer: u8, may_use: &'static [&'static str]) ->
 const TABLE: &[Row] = &[
     row("value", 0, &[]),
     row("packet", 0, &[]),
-    row("graph", 1, &["value"]),
-    row("flow", 1, &["value", "packet"]),
+    row("prefetch", 0, &[]),
+    row("graph", 1, &["value", "prefetch"]),
+    row("flow", 1, &["value", "packet", "prefetch"]),
     row("query", 2, &["value", "graph", "flow", "packet"]),
     row("proto", 2, &["value", "graph", "flow"]),
     row("sys", 2, &["value"]),
@@ -53,7 +54,10 @@ const TABLE: &[Row] = &[
 ];
 
 /// Crates that do no I/O and so link none of the crates that could.
-pub(super) const PURE: [&str; 6] = ["value", "packet", "graph", "flow", "query", "proto"];
+pub(super) const PURE: [&str; 7] = ["value", "packet", "prefetch", "graph", "flow", "query", "proto"];
+/// Crates that may contain `unsafe`, each with lints of its own: system calls, and one processor instruction
+/// (`docs/decisions/009-prefetch.md`).
+pub(super) const UNSAFE: [&str; 2] = ["sys", "prefetch"];
 const IO_PACKAGES: [&str; 10] =
     ["tokio", "tokio-util", "rustix", "libc", "nix", "mio", "reqwest", "hyper", "axum", "socket2"];
 
@@ -73,7 +77,7 @@ fn check_crate(manifest: &Manifest) -> Vec<Violation> {
     if manifest.name != format!("skydive-{name}") && !["skydive", "xtask"].contains(&manifest.name.as_str()) {
         report(1, "package-name", format!("{} should be skydive-{name}", manifest.name));
     }
-    if !manifest.inherits_lints && name != "sys" {
+    if !manifest.inherits_lints && !UNSAFE.contains(&name) {
         report(1, "lints", "does not inherit the workspace's lints".to_owned());
     }
     let Some(row) = find(name) else {

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use skydive_value::{Id, Map, SmolStr, Timestamp};
 
-use super::{Graph, same_origin};
+use super::{Ahead, Graph, same_origin};
 use crate::index::ORIGIN;
 use crate::{Cascade, Change, Edge, GraphEvent, MutationError, Node, Stamp};
 
@@ -32,10 +32,17 @@ impl Graph {
         self.drop_all_but(origin, &nodes, &edges, now, events);
         for node in nodes {
             match self.node(&node.id) {
-                None => self.add_node(node, events)?,
+                None => self.add_node(node, Ahead::default(), events)?,
                 Some(known) if same_origin(&known.source, origin) => {
                     let stamp = Stamp { revision: node.revision, updated_at: node.updated_at };
-                    self.update_node(&node.id, Change::Metadata(node.metadata), Some(stamp), now, events)?;
+                    self.update_node(
+                        &node.id,
+                        Change::Metadata(node.metadata),
+                        Some(stamp),
+                        Ahead::default(),
+                        now,
+                        events,
+                    )?;
                 }
                 Some(_) => {}
             }
