@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When};
+use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When, key};
 use skydive_proto::{Answer, Explain, Limits};
 use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Stop, View, execute, parse};
 use skydive_value::{Clock, Filter, Id, Map, Value};
@@ -121,9 +121,9 @@ fn next_hops(hops: &[(Id, NextHop)]) -> Value {
             fields.insert("Priority", hop.priority);
             fields.insert("IP", hop.ip.clone());
             if let Some(mac) = &hop.mac {
-                fields.insert("MAC", mac.clone());
+                fields.insert(key::MAC, mac.clone());
             }
-            fields.insert("IfIndex", hop.if_index);
+            fields.insert(key::IF_INDEX, hop.if_index);
             (id.to_string(), fields)
         })
         .collect();

@@ -101,7 +101,7 @@ fn processor(cpu: &CpuFacts) -> Map {
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let numbers = numbers.into_iter().filter(|(_, number)| *number != 0);
-    std::iter::once(("CPU", Value::from(cpu.cpu)))
+    std::iter::once((key::CPU, Value::from(cpu.cpu)))
         .chain(texts.map(|(name, text)| (name, Value::from(text.clone()))))
         .chain(numbers.map(|(name, number)| (name, Value::from(number))))
         .collect()

@@ -121,7 +121,7 @@ fn member(facts: &LinkFacts, kind: &'static str) -> Option<Value> {
     }
     let mut map = details(&facts.slave_details);
     if kind == "bond" {
-        map.insert("Type", kind);
+        map.insert(key::TYPE, kind);
     }
     Some(map.into())
 }
@@ -131,11 +131,11 @@ fn virtual_function(vf: &VfFacts) -> Value {
     let fields: [(&str, Value); 7] = [
         ("ID", vf.id.into()),
         ("LinkState", vf.link_state.into()),
-        ("MAC", mac.into()),
+        (key::MAC, mac.into()),
         ("Qos", vf.qos.into()),
         ("Spoofchk", vf.spoof_check.into()),
         ("TxRate", vf.tx_rate.into()),
-        ("Vlan", vf.vlan.into()),
+        (key::VLAN, vf.vlan.into()),
     ];
     fields.into_iter().collect::<Map>().into()
 }
@@ -174,12 +174,12 @@ fn neigh(neigh: &NeighFacts) -> Value {
     let states = NeighFacts::STATE_NAMES.iter().filter(|(bit, _)| neigh.state & bit != 0);
     let fields = [
         ("Flags", names(flags.map(|(_, name)| *name).collect())),
-        ("State", names(states.map(|(_, name)| *name).collect())),
-        ("MAC", neigh.mac.map(|mac| mac.to_text().into())),
+        (key::STATE, names(states.map(|(_, name)| *name).collect())),
+        (key::MAC, neigh.mac.map(|mac| mac.to_text().into())),
         ("IP", neigh.ip.map(ip_text)),
-        ("Vlan", neigh.vlan.map(Value::from)),
+        (key::VLAN, neigh.vlan.map(Value::from)),
         ("VNI", neigh.vni.map(Value::from)),
-        ("IfIndex", Some(neigh.via.unwrap_or(neigh.index).into())),
+        (key::IF_INDEX, Some(neigh.via.unwrap_or(neigh.index).into())),
     ];
     map_of(fields).into()
 }
@@ -267,7 +267,7 @@ fn next_hop(index: u32, priority: u32, hop: &RouteHop) -> Value {
     let fields = [
         ("Priority", Some(priority.into())),
         ("IP", hop.gateway.map(ip_text)),
-        ("IfIndex", Some(index.into())),
+        (key::IF_INDEX, Some(index.into())),
         ("Weight", (hop.weight > 1).then(|| hop.weight.into())),
         ("Encap", encap_type_name(hop.encap_type).map(Value::from)),
         ("Labels", (!hop.labels.is_empty()).then(|| Value::list(hop.labels.iter().copied()))),

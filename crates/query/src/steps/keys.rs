@@ -27,9 +27,9 @@ const ENTRIES: &[(&str, &[&str])] = &[
     (key::FDB, NEIGHBOR),
     (key::NEIGHBORS, NEIGHBOR),
     (key::ROUTING_TABLES, &["ID", "Routes", "Src"]),
-    (key::VFS, &["ID", "LinkState", "MAC", "Qos", "Spoofchk", "TxRate", "Vlan"]),
+    (key::VFS, &["ID", "LinkState", key::MAC, "Qos", "Spoofchk", "TxRate", key::VLAN]),
 ];
-const NEIGHBOR: &[&str] = &["Flags", "IP", "IfIndex", "MAC", "State", "VNI", "Vlan"];
+const NEIGHBOR: &[&str] = &["Flags", "IP", key::IF_INDEX, key::MAC, key::STATE, "VNI", key::VLAN];
 
 impl Step for Keys {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {

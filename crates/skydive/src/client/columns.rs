@@ -1,6 +1,7 @@
 //! Answers as tables for reading. The shape of the answer decides the columns.
 
 use serde_json::{Map, Value as Json};
+use skydive_graph::key::{self, attribute};
 
 use crate::table;
 use crate::terminal::harmless;
@@ -10,34 +11,34 @@ type Column = (&'static str, &'static [&'static str]);
 
 /// Columns of nodes.
 const NODE: &[Column] = &[
-    ("Name", &["Metadata", "Name"]),
-    ("Type", &["Metadata", "Type"]),
+    (key::NAME, &["Metadata", key::NAME]),
+    (key::TYPE, &["Metadata", key::TYPE]),
     ("Host", &["Host"]),
-    ("State", &["Metadata", "State"]),
-    ("IPV4", &["Metadata", "IPV4"]),
-    ("IPV6", &["Metadata", "IPV6"]),
-    ("MAC", &["Metadata", "MAC"]),
+    (key::STATE, &["Metadata", key::STATE]),
+    (key::IPV4, &["Metadata", key::IPV4]),
+    (key::IPV6, &["Metadata", key::IPV6]),
+    (key::MAC, &["Metadata", key::MAC]),
     ("ID", &["ID"]),
 ];
 
 /// Columns of edges.
 const EDGE: &[Column] = &[
-    ("RelationType", &["Metadata", "RelationType"]),
-    ("Type", &["Metadata", "Type"]),
+    (key::RELATION_TYPE, &["Metadata", key::RELATION_TYPE]),
+    (key::TYPE, &["Metadata", key::TYPE]),
     ("Host", &["Host"]),
-    ("Parent", &["Parent"]),
-    ("Child", &["Child"]),
+    (attribute::PARENT, &[attribute::PARENT]),
+    (attribute::CHILD, &[attribute::CHILD]),
     ("ID", &["ID"]),
 ];
 
 /// Columns of identifiers, which a narrow terminal shows by their beginning.
-const IDENTIFIERS: &[&str] = &["ID", "Parent", "Child"];
+const IDENTIFIERS: &[&str] = &["ID", attribute::PARENT, attribute::CHILD];
 
 /// Characters of a shortened identifier: as many as Graphviz output shows.
 const SHORT: usize = 8;
 
 /// Columns that a narrow terminal does without, in this order.
-const DISPENSABLE: &[&str] = &["ID", "IPV6", "MAC", "Host"];
+const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host"];
 
 /// The answer as one or several tables for a terminal of this width, if it is one.
 pub(crate) fn render(answer: &Json, width: Option<u16>) -> String {
@@ -61,7 +62,9 @@ fn list(items: &[Json], width: Option<u16>) -> String {
             let text = tables.collect::<Vec<_>>().join("\n");
             if text.is_empty() { list(&[], width) } else { text }
         }
-        Json::Object(fields) if fields.contains_key("Parent") && fields.contains_key("Child") => {
+        Json::Object(fields)
+            if fields.contains_key(attribute::PARENT) && fields.contains_key(attribute::CHILD) =>
+        {
             columns(items, EDGE, width)
         }
         Json::Object(fields) if fields.contains_key("ID") && fields.contains_key("Metadata") => {
