@@ -23,7 +23,7 @@ impl Pattern {
             .dfa_size_limit(SIZE_LIMIT)
             .build()
             .map(Self)
-            .map_err(|e| PatternError(e.to_string().lines().last().unwrap_or_default().to_owned()))
+            .map_err(PatternError::from)
     }
 
     /// Compiles a pattern that must match the whole text.
@@ -43,8 +43,37 @@ impl Pattern {
     }
 }
 
+impl From<regex::Error> for PatternError {
+    fn from(error: regex::Error) -> Self {
+        if let regex::Error::CompiledTooBig(limit) = error {
+            return Self(format!("compiled size exceeds {limit} bytes"));
+        }
+        // Above its last line the crate draws the pattern; that line is marked as the error.
+        let text = error.to_string();
+        let line = text.lines().last().unwrap_or_default();
+        Self(line.strip_prefix("error: ").unwrap_or(line).to_owned())
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_fault_once() {
+        for (pattern, expected) in [
+            ("((", "error parsing regexp: unclosed group"),
+            ("a\n[", "error parsing regexp: unclosed character class"),
+            ("a{1000}{1000}", "error parsing regexp: compiled size exceeds 1048576 bytes"),
+        ] {
+            assert_eq!(Pattern::new(pattern).unwrap_err().to_string(), expected);
+            assert_eq!(Pattern::anchored(pattern).unwrap_err().to_string(), expected);
+        }
     }
 }
