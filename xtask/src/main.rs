@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+mod imports;
 mod perf;
 mod source;
 mod tidy;

@@ -11,6 +11,7 @@ mod arrows;
 mod names;
 mod pages;
 mod sources;
+mod vocabulary;
 
 /// One place that breaks one rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,7 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
     found.extend(sources::check(workspace));
     found.extend(names::check(workspace));
     found.extend(pages::check(workspace));
+    found.extend(vocabulary::check(workspace));
     found.sort();
     found
 }

@@ -74,8 +74,12 @@ fn check_crate(manifest: &Manifest) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut report = |line, rule, text: String| found.push(Violation::new(&file, line, rule, text));
 
-    if manifest.name != format!("skydive-{name}") && !["skydive", "xtask"].contains(&manifest.name.as_str()) {
-        report(1, "package-name", format!("{} should be skydive-{name}", manifest.name));
+    let expected = match name {
+        "skydive" | "xtask" => name.to_owned(),
+        _ => format!("skydive-{name}"),
+    };
+    if manifest.name != expected {
+        report(1, "package-name", format!("{} should be {expected}", manifest.name));
     }
     if !manifest.inherits_lints && !UNSAFE.contains(&name) {
         report(1, "lints", "does not inherit the workspace's lints".to_owned());
@@ -207,6 +211,21 @@ mod tests {
         assert!(planted("crates/hub", "dev-dependencies", "anyhow").is_empty());
         let bare = Manifest::parse("crates/graph", "[package]\nname = \"skydive-graph\"\n");
         assert_eq!(check_crate(&bare).first().map(|v| v.rule), Some("lints"));
+    }
+
+    #[test]
+    fn packages_are_called_after_their_folders() {
+        for (folder, name, faults) in [
+            ("crates/hub", "skydive-hub", 0),
+            ("crates/skydive", "skydive", 0),
+            ("xtask", "xtask", 0),
+            ("crates/hub", "hub", 1),
+            ("crates/hub", "skydive", 1),
+            ("crates/skydive", "skydive-skydive", 1),
+        ] {
+            let text = format!("[package]\nname = \"{name}\"\n[lints]\nworkspace = true\n");
+            assert_eq!(check_crate(&Manifest::parse(folder, &text)).len(), faults, "{folder} {name}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ const BANNED: [&str; 16] = [
     "wrapper",
     "context",
 ];
+/// Not at the beginning of a function's name, unless a trait of others dictates it.
+const EMPTY_VERB: &str = "fn get_";
 const DECLARATIONS: [&str; 6] = ["struct", "enum", "trait", "union", "type", "mod"];
 
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
@@ -41,6 +43,12 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
                     "name",
                     format!("{name}: {word} says nothing"),
                 ));
+            }
+        }
+        for (number, line) in source.numbered() {
+            if !line.in_test && !line.in_trait_impl && line.code.contains(EMPTY_VERB) {
+                let text = "get_ says nothing: name what is given, or the work that finding it is";
+                found.push(Violation::new(&file.path, number, "name", text));
             }
         }
     }
@@ -112,6 +120,26 @@ mod tests {
             "type NodeInfo = u8;",
         ] {
             assert_eq!(reported("crates/a/src/a.rs", code).len(), 1, "{code}");
+        }
+    }
+
+    #[test]
+    fn functions_do_not_get() {
+        for code in [
+            "pub fn get_x() {}",
+            "impl A {\n    async fn get_x(&self) {}\n}",
+            "trait A {\n    fn get_x();\n}",
+        ] {
+            assert_eq!(reported("crates/a/src/a.rs", code).len(), 1, "{code}");
+        }
+        for code in [
+            "impl fmt::B for A {\n    fn get_x(&self) {}\n}",
+            "fn get(&self) {}",
+            "fn target_x() {}",
+            "#[cfg(test)]\nmod tests {\n    fn get_is_answered() {}\n}",
+            "a.get_x();",
+        ] {
+            assert_eq!(reported("crates/a/src/a.rs", code), Vec::<String>::new(), "{code}");
         }
     }
 

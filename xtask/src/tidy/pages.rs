@@ -1,7 +1,7 @@
 //! Pages and lists that must keep up with the code.
 
 use super::Violation;
-use crate::source::blank;
+use crate::source::code_of;
 use crate::workspace::{TextFile, Workspace};
 
 /// A slice of definitions and the folder with a page for each of them.
@@ -42,7 +42,7 @@ fn definitions(workspace: &Workspace, slice: &Slice) -> Vec<Violation> {
 
 /// Modules named in `CONSTANT: … = &[ a::DEF, b::DEF ]`, with their lines.
 fn entries<'a>(text: &'a str, constant: &str) -> Vec<(usize, &'a str)> {
-    let code = blank(text);
+    let code = code_of(text);
     let Some(start) = code.find(&format!(" {constant}:")) else { return Vec::new() };
     let Some(open) = code[start..].find('=').map(|at| start + at) else { return Vec::new() };
     let close = code[open..].find(';').map_or(code.len(), |at| open + at);

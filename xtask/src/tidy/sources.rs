@@ -1,7 +1,10 @@
 //! Rules for the text of files: what may not be written where.
 
+use std::collections::BTreeSet;
+
 use super::Violation;
 use super::arrows::{PURE, UNSAFE};
+use crate::imports::imports;
 use crate::source::{Source, has_word, is_test_file};
 use crate::workspace::{TextFile, Workspace};
 
@@ -9,11 +12,12 @@ use crate::workspace::{TextFile, Workspace};
 const MAX_CODE_LINES: usize = 600;
 
 /// What a crate that does no I/O never names. Plain addresses of `std::net` are values and allowed.
-const IO_WORDS: [&str; 16] = [
+const IO_WORDS: [&str; 21] = [
     "std::fs",
     "std::thread",
     "std::process",
     "std::env",
+    "extern crate",
     "tokio",
     "rustix",
     "libc",
@@ -23,10 +27,20 @@ const IO_WORDS: [&str; 16] = [
     "UnixStream",
     "UnixListener",
     "ToSocketAddrs",
-    "SystemTime::now",
-    "Instant::now",
+    "SystemTime",
+    "Instant",
+    "stdin",
+    "stdout",
+    "stderr",
     "println",
+    "eprintln",
 ];
+
+/// Ways to make a channel without a bound. Only that of `std` takes no argument.
+const UNBOUNDED: [&str; 2] = ["unbounded_channel", "mpsc::channel()"];
+
+/// Imports that give `std`, or all that is in it, names which [`IO_WORDS`] does not know.
+const BLURRED: [&str; 2] = ["std", "std::*"];
 
 pub(super) fn check(workspace: &Workspace) -> Vec<Violation> {
     workspace.files.iter().flat_map(check_file).collect()
@@ -66,12 +80,13 @@ fn check_rust(file: &TextFile) -> Vec<Violation> {
         if code.contains(".unwrap()") {
             report(number, "unwrap", "outside tests: return an error or `expect` a proof");
         }
-        if PURE.contains(&owner) {
-            for word in IO_WORDS {
-                if has_word(code, word) {
-                    report(number, "no-io", &format!("{owner} does no I/O and names {word}"));
-                }
-            }
+        if UNBOUNDED.iter().any(|channel| code.contains(channel)) {
+            report(number, "channel", "has no bound: give it one, and say what happens beyond it");
+        }
+    }
+    if PURE.contains(&owner) {
+        for (number, word) in io(&source) {
+            report(number, "no-io", &format!("{owner} does no I/O and names {word}"));
         }
     }
     let code_lines = source.shipped().filter(|(_, code)| !code.trim().is_empty()).count();
@@ -79,6 +94,22 @@ fn check_rust(file: &TextFile) -> Vec<Violation> {
         report(1, "length", &format!("{code_lines} code lines, more than {MAX_CODE_LINES}: two ideas"));
     }
     debug_assert!(!is_test_file(path) || code_lines == 0, "tests are not counted");
+    found
+}
+
+/// What shipped code names of I/O, in the code and by imports, each once a line.
+fn io(source: &Source) -> BTreeSet<(usize, &'static str)> {
+    let imported = imports(source);
+    let in_imports = imported.iter().map(|(number, path)| (*number, path.as_str()));
+    let mut found: BTreeSet<_> = in_imports
+        .clone()
+        .flat_map(|(number, path)| {
+            BLURRED.into_iter().filter(move |blurred| *blurred == path).map(move |word| (number, word))
+        })
+        .collect();
+    for (number, text) in source.shipped().chain(in_imports) {
+        found.extend(IO_WORDS.into_iter().filter(|word| has_word(text, word)).map(|word| (number, word)));
+    }
     found
 }
 
@@ -137,6 +168,43 @@ mod tests {
             assert_eq!(rules("crates/query/src/a.rs", &text), [(2, "no-io")], "{code}");
             assert_eq!(rules("crates/hub/src/a.rs", &text), [], "{code}");
             assert_eq!(rules("crates/query/benches/a.rs", &text), [], "{code}");
+        }
+    }
+
+    #[test]
+    fn imports_in_braces_and_by_other_names_do_not_hide_io() {
+        for code in [
+            "use std::{thread};",
+            "use std::{collections::BTreeMap, thread::{self, spawn}};",
+            "use std::thread as t;",
+            "use std::{thread as t, fmt};",
+            "use ::std::{fs};",
+            "pub(crate) use std::time::{Duration, Instant as I};",
+            "use std as s;",
+            "use std::{self, fmt};",
+            "use std::*;",
+            "extern crate std as s;",
+        ] {
+            let text = format!("//! Things.\n{code}\n");
+            assert_eq!(rules("crates/value/src/a.rs", &text), [(2, "no-io")], "{code}");
+            assert_eq!(rules("crates/hub/src/a.rs", &text), [], "{code}");
+        }
+        let text = "//! Things.\nuse std::{\n    fmt,\n    thread,\n};\n";
+        assert_eq!(rules("crates/value/src/a.rs", text), [(4, "no-io")]);
+        let text = "//! Things.\nuse std::{fmt, time::Duration};\nuse crate::thread;\nfn a() -> impl B + use<'_> {}\n";
+        assert_eq!(rules("crates/value/src/a.rs", text), []);
+    }
+
+    #[test]
+    fn channels_have_a_bound() {
+        for (code, faults) in [
+            ("mpsc::unbounded_channel::<A>()", 1),
+            ("std::sync::mpsc::channel()", 1),
+            ("mpsc::channel(A)", 0),
+            ("oneshot::channel()", 0),
+        ] {
+            let text = format!("//! A.\nfn a() {{ {code} }}\n");
+            assert_eq!(rules("crates/hub/src/a.rs", &text).len(), faults, "{code}");
         }
     }
 
