@@ -15,6 +15,7 @@ PACKAGES=(
   busybox-static   # the virtual machine's user space
   kmod             # depmod and modprobe, for the virtual machine's modules
   cpio             # the virtual machine's image
+  tcpdump          # filters are compared with its
   tshark           # reads the same captures: tshark, capinfos, editcap
 )
 
