@@ -37,6 +37,7 @@ impl Interface {
 impl Model {
     /// Makes the edges an interface answers for what they should be: adds and deletes the difference.
     pub(super) fn show_edges(&mut self, at: IfRef, now: Timestamp, out: &mut Vec<Mutation>) {
+        self.point(at);
         let wanted = self.wanted_edges(at);
         let Some(interface) = self.interface(at) else { return };
         let child = interface.node.clone();
@@ -116,7 +117,7 @@ impl Model {
     }
 
     /// Notes what an interface refers to, so that it is looked at when that comes or goes.
-    pub(super) fn point(&mut self, at: IfRef) {
+    fn point(&mut self, at: IfRef) {
         let targets: BTreeSet<IfRef> = self.references(at).into_iter().map(|(target, ..)| target).collect();
         let Some(interface) = self.interface_mut(at) else { return };
         let old = std::mem::replace(&mut interface.points_at, targets.clone());

@@ -31,10 +31,9 @@ impl Model {
                     || was.flags & IFF_UP != facts.flags & IFF_UP
                     || was.oper_state != facts.oper_state
                     || was.carrier != facts.carrier
-                    // It may be older than the last answer, and what an interface refers to changes without a word:
-                    // when a pair is joined, when the other half moves.
+                    // It may be older than the last answer: of a half, sent before the pair was joined, of which
+                    // nothing else tells.
                     || was.link != facts.link
-                    || was.link_netnsid != facts.link_netnsid
                     // Notifications never tell of virtual functions.
                     || facts.num_vf.is_some()
             }

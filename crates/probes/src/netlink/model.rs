@@ -163,7 +163,7 @@ const HERE: NsKey = NsKey(0);
 const READ_AGAIN: Duration = Duration::from_mins(5);
 
 /// After a gap, tables are read at most this often.
-const AFTER_GAP: Duration = Duration::from_millis(200);
+pub(super) const AFTER_GAP: Duration = Duration::from_millis(200);
 
 /// First and longest pause between tries to open a namespace.
 const OPEN_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
@@ -291,10 +291,6 @@ impl Model {
         if let Some(interface) = self.interface_mut(at) {
             interface.dirty.add(what);
             self.dirty.insert(at);
-        }
-        // At once, not when it is shown: the next report may tell of one it refers to.
-        if what.has(Dirty::EDGES) {
-            self.point(at);
         }
     }
 

@@ -55,19 +55,14 @@ impl Model {
         self.other_half(at).is_some_and(|other| self.other_half(other) == Some(at))
     }
 
-    /// Asks a half, and the one it speaks of, again when they do not speak of each other.
+    /// Asks the half that one speaks of again when that does not speak of this one: this one has just changed.
     pub(super) fn ask_who_disagrees(&mut self, at: IfRef, now: Instant) {
         if !self.interface(at).is_some_and(|i| i.is_half()) || self.agrees(at) {
             return;
         }
         self.agenda.plan(now + ASK_AGAIN.0, Task::Ask(at));
         let Some(other) = self.other_half(at) else { return };
-        let Some(is_silent) = self.interface(other).map(|i| i.facts.link.is_none()) else { return };
         self.ask_link(other);
-        // One that speaks of nobody is the one that is wrong.
-        if !is_silent {
-            self.ask_link(at);
-        }
     }
 
     /// Asks a half that is still alone.
@@ -85,29 +80,20 @@ impl Model {
         self.ask_other_half(at);
     }
 
-    /// Halves that may be the other one of this, by their numbers.
-    fn likely_halves(&self, at: IfRef) -> Vec<IfRef> {
+    /// A half in another namespace is known by its number and an id of the namespace: asks what ids this namespace and
+    /// those of halves that may be meant have for each other.
+    pub(super) fn ask_other_half(&mut self, at: IfRef) {
         let link = self.interface(at).filter(|i| i.is_half()).and_then(|i| i.facts.link);
-        let Some(link) = link else { return Vec::new() };
+        let Some(link) = link else { return };
         let with = |index: u32, link: u32| {
             let [first, last] = [(NsKey(0), 0), (NsKey(u32::MAX), u32::MAX)];
             self.halves.range(Half { index, link, at: first }..=Half { index, link, at: last })
         };
+        // The two name each other's number, or the first half does not know of the second yet.
         let likely = with(link, at.1).chain(with(link, 0)).map(|half| half.at);
-        likely.filter(|other| !self.agrees(*other)).collect()
-    }
-
-    /// Makes the other half known that a half speaks of by number: asks what ids the two namespaces have for each
-    /// other, and asks a half again that speaks of nobody, or of one in its own namespace.
-    pub(super) fn ask_other_half(&mut self, at: IfRef) {
-        for other in self.likely_halves(at) {
-            if other.0 == at.0 {
-                continue;
-            }
-            self.ask_pair(at.0, other.0);
-            if self.interface(other).is_some_and(|i| i.facts.link_netnsid.is_none()) {
-                self.ask_link(other);
-            }
+        let likely: Vec<IfRef> = likely.filter(|other| other.0 != at.0 && !self.agrees(*other)).collect();
+        for (of, _) in likely {
+            self.ask_pair(at.0, of);
         }
     }
 
@@ -116,7 +102,6 @@ impl Model {
     pub(super) fn moved(&mut self, at: IfRef) {
         let mut behind = self.pointers.get(&at).cloned().unwrap_or_default();
         behind.extend(self.other_half(at));
-        behind.extend(self.likely_halves(at));
         for other in behind {
             self.ask_link(other);
         }

@@ -17,7 +17,7 @@ use skydive_sys::{Command, DeviceFacts, Facts, NsId, NsKey, Parts, Report};
 use skydive_value::{Id, Timestamp};
 use tokio::time::Instant;
 
-use super::model::Model;
+use super::model::{AFTER_GAP, Model};
 use crate::{Namespaces, NsNode, ProbeConfig};
 use Act::{Delete, First, Learn, Move, Rename, Second};
 
@@ -333,7 +333,8 @@ impl World {
                 let space = self.keys[&key];
                 self.kernel.spaces[space].is_watched = true;
                 self.reports.push(Report::Opened(key, id_of(space)));
-                self.read(key, Parts::ALL);
+                // Not at once: what is told from now on may be in it already.
+                self.commands.push_front(Command::Read(key, Parts::ALL));
             }
             Command::Read(key, parts) => self.read(key, parts),
             Command::ReadLink(key, index) => {
@@ -389,14 +390,19 @@ impl World {
         }
     }
 
+    /// Lets time pass, with what was planned for it.
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.log.push(format!("  {time:?} pass"));
+        self.model.do_due(self.now);
+        self.show();
+        self.run_dry();
+    }
+
     /// Lets some seconds pass, with what is planned for later.
     fn pass(&mut self) {
         for _ in 0..8 {
-            self.now += Duration::from_secs(1);
-            self.log.push("  a second passes".to_owned());
-            self.model.do_due(self.now);
-            self.show();
-            self.run_dry();
+            self.wait(Duration::from_secs(1));
         }
     }
 
@@ -451,6 +457,7 @@ fn in_every_order(delays: usize, world: impl Fn() -> World) {
             options.push(steps.len());
             world.make(*step);
         }
+        world.wait(AFTER_GAP);
         world.check();
         // The next order: the last choice that may be another is another, those behind it are the first again.
         choices.resize(options.len(), 0);
@@ -572,6 +579,20 @@ fn a_pair_goes_in_every_order() {
             2,
             &[First(0, 0), Second(1, 0), Move(1, 1), Rename(0), Delete(0), First(2, 0), Second(3, 1)],
         )
+    });
+}
+
+#[test]
+fn a_half_comes_and_goes_in_every_order() {
+    in_every_order(3, || World::settled(2, &[First(0, 1), Second(1, 0), Move(0, 0), Move(0, 1), Rename(0)]));
+}
+
+#[test]
+fn a_half_moves_while_nobody_listens_in_every_order() {
+    in_every_order(2, || {
+        let mut world = World::settled(3, &[First(0, 0), Second(1, 0), Move(0, 1), Move(0, 2)]);
+        world.may_overflow = true;
+        world
     });
 }
 
