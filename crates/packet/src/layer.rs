@@ -189,23 +189,24 @@ impl Layers {
         Parts { layers: self.as_slice(), start: 0 }
     }
 
+    /// The layer before place `at`.
     #[inline]
-    pub(crate) fn clear(&mut self) {
-        self.len = 0;
-        self.end = End::Nothing;
+    pub(crate) fn before(&self, at: usize) -> Option<&Layer> {
+        self.items.get(at.checked_sub(1)?)
     }
 
-    /// Adds a layer; false if there is no more place.
+    /// Keeps the layer at place `at`; false if there is no such place.
     #[inline]
-    pub(crate) fn push(&mut self, layer: Layer) -> bool {
-        let Some(free) = self.items.get_mut(usize::from(self.len)) else { return false };
-        *free = layer;
-        self.len += 1;
+    pub(crate) fn put(&mut self, at: usize, layer: Layer) -> bool {
+        let Some(place) = self.items.get_mut(at) else { return false };
+        *place = layer;
         true
     }
 
+    /// Says that the first `len` places are the layers, and why they end.
     #[inline]
-    pub(crate) fn finish(&mut self, end: End) {
+    pub(crate) fn finish(&mut self, len: usize, end: End) {
+        self.len = len as u8;
         self.end = end;
     }
 }
@@ -239,48 +240,47 @@ mod tests {
     use super::LayerKind::*;
     use super::{End, Layer, LayerKind, Layers};
 
-    fn parts(kinds: &[LayerKind]) -> Vec<std::ops::Range<usize>> {
+    /// How many layers each part has: one begins where the one before ends.
+    fn parts(kinds: &[LayerKind]) -> Vec<usize> {
         let mut layers = Layers::new();
-        for &kind in kinds {
-            assert!(layers.push(Layer { start: 0, end: 0, header: 0, kind }));
+        for (at, &kind) in kinds.iter().enumerate() {
+            assert!(layers.put(at, Layer { start: 0, end: 0, header: 0, kind }));
         }
-        layers.parts().collect()
+        layers.finish(kinds.len(), End::Nothing);
+        layers.parts().map(|part| part.len()).collect()
     }
 
     #[test]
     fn what_is_no_tunnel_is_one_part() {
-        assert_eq!(parts(&[Ethernet, Dot1Q, IPv4, TCP]), [0..4]);
-        assert_eq!(parts(&[Ethernet, IPv4, IPv6, TCP]), [0..4]);
-        assert_eq!(parts(&[Ethernet, IPv4, UDP, GTPv1U, IPv4, TCP]), [0..6]);
-        assert_eq!(parts(&[Ethernet, PPPoE, PPP, IPv4]), [0..4]);
-        assert_eq!(parts(&[Ethernet]), [0..1]);
+        assert_eq!(parts(&[Ethernet, Dot1Q, IPv4, TCP]), [4]);
+        assert_eq!(parts(&[Ethernet, IPv4, IPv6, TCP]), [4]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, GTPv1U, IPv4, TCP]), [6]);
+        assert_eq!(parts(&[Ethernet, PPPoE, PPP, IPv4]), [4]);
+        assert_eq!(parts(&[Ethernet]), [1]);
     }
 
     #[test]
     fn a_tunnel_ends_a_part() {
-        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLAN, Ethernet, IPv4, TCP]), [0..4, 4..7]);
-        assert_eq!(
-            parts(&[Ethernet, IPv4, GRE, IPv4, GRE, IPv6, GRE, Ethernet, ARP]),
-            [0..3, 3..5, 5..7, 7..9]
-        );
-        assert_eq!(parts(&[Ethernet, MPLS, MPLS, MPLS, IPv4, UDP]), [0..4, 4..6]);
-        assert_eq!(parts(&[Ethernet, IPv4, GRE, MPLS, MPLS, IPv4]), [0..5, 5..6]);
-        assert_eq!(parts(&[Ethernet, IPv4, GRE, ERSPAN, Ethernet, IPv4]), [0..4, 4..6]);
-        assert_eq!(parts(&[Ethernet, IPv4, UDP, L2TP, PPP, IPv4, TCP]), [0..4, 4..7]);
-        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLANGPE, NSH, Ethernet, IPv4]), [0..4, 4..7]);
-        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLANGPE, MPLS, IPv4]), [0..5, 5..6]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLAN, Ethernet, IPv4, TCP]), [4, 3]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, IPv4, GRE, IPv6, GRE, Ethernet, ARP]), [3, 2, 2, 2]);
+        assert_eq!(parts(&[Ethernet, MPLS, MPLS, MPLS, IPv4, UDP]), [4, 2]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, MPLS, MPLS, IPv4]), [5, 1]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, ERSPAN, Ethernet, IPv4]), [4, 2]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, L2TP, PPP, IPv4, TCP]), [4, 3]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLANGPE, NSH, Ethernet, IPv4]), [4, 3]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, VXLANGPE, MPLS, IPv4]), [5, 1]);
     }
 
     #[test]
     fn a_part_without_addresses_stays_with_the_one_before() {
-        assert_eq!(parts(&[Ethernet, IPv4, GRE, ARP]), [0..4]);
-        assert_eq!(parts(&[Ethernet, IPv4, GRE, PPP]), [0..4]);
-        assert_eq!(parts(&[Ethernet, IPv4, UDP, Geneve]), [0..4]);
-        assert_eq!(parts(&[Ethernet, MPLS, MPLS]), [0..3]);
-        assert_eq!(parts(&[PPP, MPLS, IPv4, TCP]), [0..4]);
-        assert_eq!(parts(&[PPP, MPLS, IPv4, GRE, IPv6]), [0..4, 4..5]);
-        assert_eq!(parts(&[LinuxSLL, ARP]), []);
-        assert_eq!(parts(&[]), []);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, ARP]), [4]);
+        assert_eq!(parts(&[Ethernet, IPv4, GRE, PPP]), [4]);
+        assert_eq!(parts(&[Ethernet, IPv4, UDP, Geneve]), [4]);
+        assert_eq!(parts(&[Ethernet, MPLS, MPLS]), [3]);
+        assert_eq!(parts(&[PPP, MPLS, IPv4, TCP]), [4]);
+        assert_eq!(parts(&[PPP, MPLS, IPv4, GRE, IPv6]), [4, 1]);
+        assert_eq!(parts(&[LinuxSLL, ARP]), [0; 0]);
+        assert_eq!(parts(&[]), [0; 0]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! all its bytes; reading it is the business of [`application`](crate::application).
 
 use super::{Fault, Header};
-use crate::layer::LayerKind;
+use crate::layer::{Layer, LayerKind};
 use crate::wire::udp::Udp;
 
 const DNS_HEADER_LEN: usize = 12;
@@ -43,15 +43,14 @@ const SIP_STARTS: [&[u8]; 15] = [
 
 /// Counts that fit into the message and a first question that is one. A message that was cut needs no more than that
 /// question.
-pub(super) fn dns(rest: &[u8], (before, bytes): (LayerKind, &[u8])) -> Result<Header, Fault> {
+pub(super) fn dns(rest: &[u8], before: Option<&Layer>, packet: &[u8]) -> Result<Header, Fault> {
     let header: &[u8; DNS_HEADER_LEN] = rest.first_chunk().ok_or(Fault::Short)?;
     let [_, _, flags, _, questions @ .., a1, a2, n1, n2, x1, x2] = *header;
     let questions = u16::from_be_bytes(questions);
     let records = [[a1, a2], [n1, n2], [x1, x2]].map(|count| usize::from(u16::from_be_bytes(count)));
-    let declared = match before {
-        LayerKind::UDP => Udp::parse(bytes).map_or(0, |udp| usize::from(udp.total_len())),
-        _ => 0,
-    };
+    let udp =
+        before.filter(|layer| layer.kind == LayerKind::UDP).and_then(|udp| Udp::parse(udp.bytes_of(packet)));
+    let declared = udp.map_or(0, |udp| usize::from(udp.total_len()));
     let room = declared.saturating_sub(Udp::LEN).max(rest.len());
     let least = DNS_HEADER_LEN
         + usize::from(questions) * MIN_QUESTION_LEN

@@ -28,9 +28,26 @@ pub(super) fn by_ethertype(number: u16) -> Next {
     })
 }
 
+/// What each IP protocol number announces.
+static PROTOCOLS: [Next; 256] = {
+    let mut table = [Err(End::Unsupported); 256];
+    let mut rest = table.as_mut_slice();
+    let mut number = 0;
+    while let Some((entry, behind)) = rest.split_first_mut() {
+        *entry = protocol_kind(number);
+        number = number.wrapping_add(1);
+        rest = behind;
+    }
+    table
+};
+
 /// What an IP protocol number announces, of either version.
 #[inline]
 pub(super) fn by_protocol(number: u8) -> Next {
+    PROTOCOLS.get(usize::from(number)).copied().unwrap_or(Err(End::Unsupported))
+}
+
+const fn protocol_kind(number: u8) -> Next {
     Ok(match number {
         protocol::TCP => LayerKind::TCP,
         protocol::UDP => LayerKind::UDP,

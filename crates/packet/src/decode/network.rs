@@ -22,16 +22,16 @@ pub(super) fn first_of_raw(bytes: &[u8]) -> LayerKind {
 #[inline]
 pub(super) fn ipv4(rest: &[u8]) -> Result<Header, Fault> {
     let ip = Ipv4::parse(rest).ok_or(Fault::Short)?;
-    let len = ip.header_len();
-    let total = match usize::from(ip.total_len()) {
-        0 => rest.len().max(len),
-        total => total,
-    };
-    if ip.version() != 4 || len < Ipv4::LEN || total < len {
+    // Version 4 and a length of at least 20 bytes.
+    if !(0x45..=0x4f).contains(&ip.version_and_len()) {
         return Err(Fault::Bad);
     }
+    let total = match usize::from(ip.total_len()) {
+        0 => rest.len(),
+        total => total,
+    };
     let next: Next = if ip.is_fragment() { Ok(LayerKind::Fragment) } else { by_protocol(ip.protocol()) };
-    Ok(Header { len, total, next })
+    Ok(Header { len: ip.header_len(), total, next })
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 
 use super::dispatch::{by_ethertype, by_next_protocol};
 use super::{Fault, Header, Next};
-use crate::layer::{End, LayerKind};
+use crate::layer::{End, Layer, LayerKind};
 use crate::wire::erspan::{ErspanII, ErspanIII};
 use crate::wire::ethernet::Ethernet;
 use crate::wire::geneve::Geneve;
@@ -19,9 +19,10 @@ use crate::wire::{ethertype, ppp};
 /// A control word before the frame of a pseudowire, RFC 4448: no flags, then a sequence number.
 const CONTROL_WORD_LEN: usize = 4;
 
-/// Bytes between session and frame in L2TP version 3: what Linux does when nobody says otherwise, then cookies without
-/// a sublayer and with one. Both ends agree on them elsewhere, nothing in the packet tells.
-const L2TPV3_GAPS: [usize; 4] = [4, 0, 8, 12];
+/// Bytes between session and frame in L2TP version 3: a sublayer of 4 bytes, a cookie of 4 or 8, both or neither. The
+/// ends agree on them elsewhere, nothing in the packet tells. The shortest comes first, as what follows a tag looks
+/// like what follows a frame.
+const L2TPV3_GAPS: [usize; 4] = [0, 4, 8, 12];
 
 #[inline]
 pub(super) fn gre(rest: &[u8]) -> Result<Header, Fault> {
@@ -40,8 +41,9 @@ pub(super) fn gre(rest: &[u8]) -> Result<Header, Fault> {
 }
 
 /// The type is said by the GRE header before: its protocol, and that type I has no sequence numbers.
-pub(super) fn erspan(rest: &[u8], (before, bytes): (LayerKind, &[u8])) -> Result<Header, Fault> {
-    let gre = if before == LayerKind::GRE { Gre::parse(bytes) } else { None };
+pub(super) fn erspan(rest: &[u8], before: Option<&Layer>, packet: &[u8]) -> Result<Header, Fault> {
+    let gre =
+        before.filter(|layer| layer.kind == LayerKind::GRE).and_then(|gre| Gre::parse(gre.bytes_of(packet)));
     if gre.is_some_and(|gre| gre.protocol() == ethertype::ERSPAN_III) {
         let header = ErspanIII::parse(rest).ok_or(Fault::Short)?;
         let next = match (header.version(), header.frame_type()) {
@@ -80,20 +82,23 @@ pub(super) fn mpls(rest: &[u8]) -> Result<Header, Fault> {
 #[inline]
 fn below_labels(payload: &[u8]) -> (usize, LayerKind) {
     match payload.first().map(|byte| byte >> 4) {
-        Some(4) if !is_frame_at(payload, 0) || is_sound_ipv4(payload) => match Ipv4::parse(payload) {
-            Some(ip) if ip.header_len() < Ipv4::LEN => (0, LayerKind::Ethernet),
-            _ => (0, LayerKind::IPv4),
-        },
+        Some(4) if could_be_ipv4(payload) => (0, LayerKind::IPv4),
         Some(6) if !is_frame_at(payload, 0) || is_exact_ipv6(payload) => (0, LayerKind::IPv6),
-        Some(0) if payload.starts_with(&[0, 0]) && is_frame_at(payload, CONTROL_WORD_LEN) => {
-            if is_frame_at(payload, 0) {
-                (0, LayerKind::Ethernet)
-            } else {
-                (CONTROL_WORD_LEN, LayerKind::Ethernet)
-            }
-        }
+        Some(0) if is_behind_control_word(payload) => (CONTROL_WORD_LEN, LayerKind::Ethernet),
         _ => (0, LayerKind::Ethernet),
     }
+}
+
+#[inline]
+fn is_behind_control_word(payload: &[u8]) -> bool {
+    payload.starts_with(&[0, 0]) && !is_frame_at(payload, 0) && is_frame_at(payload, CONTROL_WORD_LEN)
+}
+
+/// Whether IPv4 is the better reading of bytes that begin like it.
+#[inline]
+fn could_be_ipv4(bytes: &[u8]) -> bool {
+    let Some(ip) = Ipv4::parse(bytes) else { return true };
+    ip.header_len() >= Ipv4::LEN && (!is_frame_at(bytes, 0) || is_sound_ipv4(bytes, ip.header_len()))
 }
 
 /// Whether an Ethernet header could lie there: it announces what is decoded, and of IP the first half byte is right.
@@ -109,10 +114,10 @@ fn is_frame_at(bytes: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether the checksum of an IPv4 header without options is right.
+/// Whether the checksum of an IPv4 header is right.
 #[cold]
-fn is_sound_ipv4(bytes: &[u8]) -> bool {
-    let Some(header) = bytes.first_chunk::<{ Ipv4::LEN }>() else { return false };
+fn is_sound_ipv4(bytes: &[u8], len: usize) -> bool {
+    let Some(header) = bytes.get(..len) else { return false };
     let (words, _) = header.as_chunks::<2>();
     let sum: u32 = words.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     (sum & 0xffff) + (sum >> 16) == 0xffff
@@ -206,8 +211,8 @@ pub(super) fn etherip(rest: &[u8]) -> Result<Header, Fault> {
     }
 }
 
-pub(super) fn l2tp(rest: &[u8], (before, _): (LayerKind, &[u8])) -> Result<Header, Fault> {
-    if before != LayerKind::UDP {
+pub(super) fn l2tp(rest: &[u8], before: Option<&Layer>) -> Result<Header, Fault> {
+    if before.is_none_or(|layer| layer.kind != LayerKind::UDP) {
         let session: &[u8; 4] = rest.first_chunk().ok_or(Fault::Short)?;
         return Ok(if *session == [0; 4] {
             Header::open(16, rest, Err(End::Payload))

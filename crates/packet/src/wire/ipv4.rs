@@ -18,6 +18,12 @@ impl<'a> Ipv4<'a> {
         bytes.first_chunk().map(Self)
     }
 
+    /// The first byte: 4, and the length of the header in words of 4 bytes.
+    #[inline]
+    pub fn version_and_len(self) -> u8 {
+        u8_at::<0, _>(self.0)
+    }
+
     /// 4.
     #[inline]
     pub fn version(self) -> u8 {
