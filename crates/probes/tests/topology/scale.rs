@@ -81,15 +81,59 @@ async fn a_storm_ends_in_the_graph_of_a_fresh_start() -> Result<()> {
 
     let mut fresh = World::of(&[&a])?;
     fresh.wait_link(&a, "last", "the fresh start", |_| true).await?;
-    let agreed = world.agrees(&fresh, a.name()).await;
-    let (known, expected) = (world.view().contents(a.name()), fresh.view().contents(a.name()));
-    if agreed.is_err() {
-        let only = |a: &[String], b: &[String]| -> Vec<String> {
-            a.iter().filter(|line| !b.contains(line)).take(5).cloned().collect()
-        };
-        panic!("storm: {:#?}\nfresh: {:#?}", only(&known, &expected), only(&expected, &known));
-    }
-    assert!(expected.len() > 400);
+    assert_agree(&mut world, &fresh, a.name()).await;
+    assert!(fresh.view().contents(a.name()).len() > 400);
     fresh.stop().await?;
     world.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_kernel_could_not_tell_is_read_again() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let _turn = turn().await;
+    let a = Netns::with_loopback("gap")?;
+    a.ip(&["link", "add", "one", "type", "veth", "peer", "name", "two"])?;
+    a.ip(&["link", "add", "three", "type", "veth", "peer", "name", "four"])?;
+    let mut world = World::of(&[&a])?;
+    world.wait_link(&a, "four", "all that is there", |_| true).await?;
+    // Nobody takes what the probe has to say, so that it stops taking what the kernel has to say.
+    let held = world.hold().await;
+    let lines: String = (0..2_000).map(|i| format!("link set one mtu {}\n", 1000 + i % 400)).collect();
+    let mut batches = 0;
+    while drops(&a)? == 0 {
+        assert!(batches < 100, "the socket is never full");
+        batches += 1;
+        a.batch(&lines)?;
+    }
+    let lost = "link set one name uno\nlink set uno mtu 1234\nlink del three\nlink add five type veth peer name six\n\
+                addr add 10.7.0.1/24 dev five\nlink set five up\nroute add 10.8.0.0/16 dev five\n";
+    a.batch(lost)?;
+    drop(held);
+    let mut fresh = World::of(&[&a])?;
+    fresh.wait_link(&a, "six", "the fresh start", |_| true).await?;
+    assert_agree(&mut world, &fresh, a.name()).await;
+    assert!(world.view().link(a.name(), "uno").is_some_and(|link| link["MTU"] == 1234));
+    fresh.stop().await?;
+    world.stop().await
+}
+
+/// Messages that sockets of a namespace had no room for.
+fn drops(netns: &Netns) -> Result<u64> {
+    let sockets = netns.exec(&["cat", "/proc/net/netlink"])?;
+    let drops =
+        sockets.lines().skip(1).filter_map(|line| line.split_whitespace().nth(8)?.parse::<u64>().ok());
+    Ok(drops.sum())
+}
+
+async fn assert_agree(world: &mut World, fresh: &World, netns: &str) {
+    if world.agrees(fresh, netns).await.is_ok() {
+        return;
+    }
+    let (known, expected) = (world.view().contents(netns), fresh.view().contents(netns));
+    let only = |a: &[String], b: &[String]| -> Vec<String> {
+        a.iter().filter(|line| !b.contains(line)).take(5).cloned().collect()
+    };
+    panic!("known: {:#?}\nfresh: {:#?}", only(&known, &expected), only(&expected, &known));
 }

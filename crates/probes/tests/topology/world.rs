@@ -25,6 +25,8 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub(crate) struct World {
     state: watch::Receiver<Snapshot>,
     pub(crate) health: Arc<Mutex<BTreeMap<&'static str, Health>>>,
+    /// Held by who applies mutations while it does.
+    applying: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
     tasks: JoinSet<Result<()>>,
     names: Option<ScratchDir>,
@@ -78,8 +80,11 @@ impl World {
         }
         let health = Arc::new(Mutex::new(BTreeMap::new()));
         let told = Arc::clone(&health);
+        let applying = Arc::new(tokio::sync::Mutex::new(()));
+        let turn = Arc::clone(&applying);
         tasks.spawn(async move {
             while let Some(report) = inbox.recv().await {
+                let _turn = turn.lock().await;
                 match report {
                     Report::Mutations { mutations, .. } => {
                         for mutation in mutations {
@@ -96,7 +101,12 @@ impl World {
             }
             Ok(())
         });
-        Ok(Self { state, health, stop, tasks, names: None })
+        Ok(Self { state, health, applying, stop, tasks, names: None })
+    }
+
+    /// Stops the graph, and with it all that waits for room before it, until what is given is dropped.
+    pub(crate) async fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.applying).lock_owned().await
     }
 
     /// Adds a name for a namespace.
