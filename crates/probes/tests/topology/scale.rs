@@ -100,7 +100,8 @@ async fn what_the_kernel_could_not_tell_is_read_again() -> Result<()> {
     world.wait_link(&a, "four", "all that is there", |_| true).await?;
     // Nobody takes what the probe has to say, so that it stops taking what the kernel has to say.
     let held = world.hold().await;
-    let lines: String = (0..2_000).map(|i| format!("link set one mtu {}\n", 1000 + i % 400)).collect();
+    let lines: Vec<String> = (0..2_000).map(|i| format!("link set one mtu {}\n", 1000 + i % 400)).collect();
+    let lines = lines.concat();
     let mut batches = 0;
     while drops(&a)? == 0 {
         assert!(batches < 100, "the socket is never full");
