@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
+use skydive_value::{Fields, Matcher};
+
 use crate::plan::{Selection, Window, Wish};
 use crate::run::Run;
 use crate::view::Wanted;
@@ -19,10 +21,12 @@ pub(crate) trait Operation: Debug + Send + Sync {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError>;
 }
 
-/// Collects what a step gives: all of it, a window of it, or only how many there are.
-#[derive(Debug)]
+/// Collects what a step gives: what passes its filter, a window of that, or only how many there are.
 pub(crate) struct Output<'r, T> {
     run: &'r Run<'r>,
+    matcher: Option<Matcher<'r>>,
+    /// Whether anything was offered, wanted or not.
+    met: bool,
     window: Window,
     counts: bool,
     seen: u64,
@@ -30,9 +34,40 @@ pub(crate) struct Output<'r, T> {
 }
 
 impl<'r, T> Output<'r, T> {
-    pub(crate) fn new(selection: &Selection, run: &'r Run<'_>) -> Self {
+    /// Collects what passes the filter of `selection`.
+    pub(crate) fn new(selection: &'r Selection, run: &'r Run<'_>) -> Self {
+        let matcher = selection.filter().map(Matcher::new);
+        Self { matcher, ..Self::tested(selection, run) }
+    }
+
+    /// Collects what is known to pass the filter of `selection`.
+    pub(crate) fn tested(selection: &Selection, run: &'r Run<'_>) -> Self {
         let window = selection.window().unwrap_or(Window { from: 0, to: u64::MAX });
-        Self { run, window, counts: selection.counts(), seen: 0, rows: Vec::new() }
+        let counts = selection.counts();
+        Self { run, matcher: None, met: false, window, counts, seen: 0, rows: Vec::new() }
+    }
+
+    /// Collects what `look` finds around each of `rows`.
+    pub(crate) fn around<R>(
+        selection: &'r Selection,
+        run: &'r Run<'_>,
+        rows: Vec<R>,
+        mut look: impl FnMut(&R, &mut Self) -> Result<(), QueryError>,
+    ) -> Result<Self, QueryError> {
+        let mut output = Self::new(selection, run);
+        for row in rows {
+            run.tick()?;
+            if output.is_full() {
+                break;
+            }
+            look(&row, &mut output)?;
+        }
+        Ok(output)
+    }
+
+    /// Whether anything was offered, wanted or not.
+    pub(crate) fn has_met(&self) -> bool {
+        self.met
     }
 
     /// Whether nothing more can come in, so that nothing more need be read.
@@ -40,12 +75,13 @@ impl<'r, T> Output<'r, T> {
         self.seen >= self.window.to.max(self.window.from) || self.window.to <= self.window.from
     }
 
-    /// Takes the next element, which is only made when it is wanted.
-    pub(crate) fn push(&mut self, element: impl FnOnce() -> T) -> Wanted {
-        if !self.is_full() {
+    /// Takes the next element if it passes; its row is only made when it is wanted.
+    pub(crate) fn offer(&mut self, element: &impl Fields, row: impl FnOnce() -> T) -> Wanted {
+        self.met = true;
+        if self.matcher.as_ref().is_none_or(|m| m.matches(element)) && !self.is_full() {
             if self.seen >= self.window.from && !self.counts {
                 self.run.check_room(self.rows.len() + 1)?;
-                self.rows.push(element());
+                self.rows.push(row());
             }
             self.seen += 1;
         }

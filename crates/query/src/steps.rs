@@ -2,19 +2,15 @@
 
 use crate::StepDef;
 
-mod adjacent;
 mod at;
 mod count;
 mod dedup;
-mod edges;
-mod ends;
+mod elements;
 mod has;
-mod incident;
 mod keys;
 mod limit;
 mod marks;
 mod next_hop;
-mod nodes;
 pub(crate) mod restart;
 mod shortest_path;
 mod sort;
@@ -22,27 +18,28 @@ mod spread;
 mod sub_graph;
 mod sum;
 mod values;
+mod walk;
 
 /// Every step that queries may use.
 pub const STEPS: &[StepDef] = &[
     restart::DEF,
     at::CONTEXT,
     at::AT,
-    nodes::DEF,
-    edges::DEF,
+    elements::V,
+    elements::E,
     has::HAS,
     has::HAS_KEY,
     has::HAS_NOT,
     has::HAS_EITHER,
-    adjacent::OUT,
-    adjacent::IN,
-    adjacent::BOTH,
-    incident::OUT_E,
-    incident::IN_E,
-    incident::BOTH_E,
-    ends::OUT_V,
-    ends::IN_V,
-    ends::BOTH_V,
+    walk::OUT,
+    walk::IN,
+    walk::BOTH,
+    walk::OUT_E,
+    walk::IN_E,
+    walk::BOTH_E,
+    walk::OUT_V,
+    walk::IN_V,
+    walk::BOTH_V,
     dedup::DEF,
     limit::LIMIT,
     limit::RANGE,
