@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use etherparse::{EtherType, PacketBuilder, SlicedPacket};
+use etherparse::{EtherType, PacketBuilder, SlicedPacket, TransportSlice};
 use skydive_packet::{Decoder, Layers, LinkType};
 
 const PACKETS: usize = 512;
@@ -99,8 +99,11 @@ fn ours(packets: &[Vec<u8>]) -> usize {
 fn etherparse(packets: &[Vec<u8>]) -> usize {
     let mut sum = 0;
     for packet in packets {
-        let sliced = black_box(SlicedPacket::from_ethernet(packet));
-        sum += usize::from(sliced.is_ok_and(|sliced| sliced.transport.is_some()));
+        sum += SlicedPacket::from_ethernet(packet).map_or(0, |sliced| match sliced.transport {
+            Some(TransportSlice::Tcp(tcp)) => tcp.payload().len(),
+            Some(TransportSlice::Udp(udp)) => udp.payload().len(),
+            _ => sliced.link_exts.len(),
+        });
     }
     sum
 }

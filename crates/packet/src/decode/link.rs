@@ -38,7 +38,10 @@ pub(super) fn dot1q(rest: &[u8]) -> Result<Header, Fault> {
 /// A header whose last field is an EtherType, or the length of an 802.2 frame.
 #[inline]
 fn typed_or_long(len: usize, rest: &[u8], number: u16) -> Header {
-    if number < ethertype::MIN {
+    // Asked first because it is true most of the time.
+    if number == ethertype::IPV4 {
+        Header::open(len, rest, Ok(LayerKind::IPv4))
+    } else if number < ethertype::MIN {
         Header { len, total: len + usize::from(number), next: Ok(LayerKind::LLC) }
     } else {
         Header::open(len, rest, by_ethertype(number))

@@ -24,22 +24,26 @@ const SCTP_INTERLEAVED_LEN: usize = 20;
 #[inline]
 pub(super) fn tcp(rest: &[u8]) -> Result<Header, Fault> {
     let len = Tcp::parse(rest).ok_or(Fault::Short)?.header_len();
-    Ok(if len < Tcp::LEN {
-        Header::open(Tcp::LEN, rest, Err(End::Malformed(LayerKind::TCP)))
-    } else {
-        Header::open(len, rest, Err(End::Payload))
-    })
+    if len < Tcp::LEN {
+        return Ok(with_wrong_len(LayerKind::TCP, Tcp::LEN, rest));
+    }
+    Ok(Header::open(len, rest, Err(End::Payload)))
+}
+
+/// A header whose ports stand although its length is impossible.
+#[cold]
+fn with_wrong_len(kind: LayerKind, len: usize, rest: &[u8]) -> Header {
+    Header::open(len, rest, Err(End::Malformed(kind)))
 }
 
 #[inline]
 pub(super) fn udp(rest: &[u8], mpls_port: u16) -> Result<Header, Fault> {
     let udp = Udp::parse(rest).ok_or(Fault::Short)?;
-    let total = usize::from(udp.total_len());
-    if total < Udp::LEN {
-        let next =
-            if total == 0 { udp_next(udp, rest, mpls_port) } else { Err(End::Malformed(LayerKind::UDP)) };
-        return Ok(Header::open(Udp::LEN, rest, next));
-    }
+    let total = match usize::from(udp.total_len()) {
+        0 => rest.len(),
+        1..Udp::LEN => return Ok(with_wrong_len(LayerKind::UDP, Udp::LEN, rest)),
+        total => total,
+    };
     Ok(Header { len: Udp::LEN, total, next: udp_next(udp, rest, mpls_port) })
 }
 

@@ -75,11 +75,12 @@ pub(super) fn mpls(rest: &[u8]) -> Result<Header, Fault> {
     Ok(Header::open(Mpls::LEN + gap, rest, Ok(next)))
 }
 
-/// What lies below the last label, and where: nothing in the packet says it.
+/// What lies below the last label, and where: nothing in the packet says it. Not inlined because the loop has no
+/// registers for it.
 ///
 /// A first half byte of 4 or 6 is IP, unless the header is impossible, or the bytes are a better frame than packet:
 /// addresses of Ethernet may begin so as well. Everything else is a frame, behind a control word or not.
-#[inline]
+#[inline(never)]
 fn below_labels(payload: &[u8]) -> (usize, LayerKind) {
     match payload.first().map(|byte| byte >> 4) {
         Some(4) if could_be_ipv4(payload) => (0, LayerKind::IPv4),
