@@ -119,23 +119,21 @@ impl Watched {
         take: impl Fn(Event) -> Option<T>,
     ) -> Option<Vec<T>> {
         let mut out = Vec::new();
-        for _ in 0..REPEATS {
+        let result = repeatedly(|| {
             out.clear();
-            let result = self.route.dump(scratch, kind, attr, header, &mut |message| {
+            self.route.dump(scratch, kind, attr, header, &mut |message| {
                 if let Message::Event(event) = message {
                     out.extend(take(event));
                 }
-            });
-            match result {
-                Ok(()) => break,
-                Err(NetlinkError::Interrupted) => {}
-                Err(error) => {
-                    refused.push((part, error));
-                    return None;
-                }
+            })
+        });
+        match result {
+            Ok(()) | Err(NetlinkError::Interrupted) => Some(out),
+            Err(error) => {
+                refused.push((part, error));
+                None
             }
         }
-        Some(out)
     }
 
     fn neighs(
@@ -164,12 +162,8 @@ impl Watched {
         let mut devices: Vec<DeviceFacts> =
             links.iter().map(|l| DeviceFacts { index: l.index, ..DeviceFacts::default() }).collect();
         if let Some(ethtool) = ethtool {
-            for _ in 0..REPEATS {
-                match ethtool.read(&mut self.generic, scratch, None, &mut devices) {
-                    Err(NetlinkError::Interrupted) => {}
-                    _ => break,
-                }
-            }
+            // Some drivers tell nothing; what they tell is kept.
+            let _ = repeatedly(|| ethtool.read(&mut self.generic, scratch, None, &mut devices));
         }
         for (link, device) in links.iter().zip(&mut devices) {
             ethtool::read_driver(&self.generic, &link.name, device);
@@ -181,20 +175,16 @@ impl Watched {
         let mut header = [0; 16];
         header[4..8].copy_from_slice(&index.to_ne_bytes());
         let mask = RTEXT_FILTER_VF.to_ne_bytes();
-        for _ in 0..REPEATS {
-            let mut found = None;
-            let result =
-                self.route.one(scratch, libc::RTM_GETLINK, &[(IFLA_EXT_MASK, &mask)], &header, &mut |m| {
-                    if let Message::Event(Event::Link(link)) = m {
-                        found = Some(*link);
-                    }
-                });
-            match result {
-                Err(NetlinkError::Interrupted) => {}
-                _ => return found,
-            }
-        }
-        None
+        let mut found = None;
+        let result = repeatedly(|| {
+            found = None;
+            self.route.one(scratch, libc::RTM_GETLINK, &[(IFLA_EXT_MASK, &mask)], &header, &mut |m| {
+                if let Message::Event(Event::Link(link)) = m {
+                    found = Some(*link);
+                }
+            })
+        });
+        found.filter(|_| !matches!(result, Err(NetlinkError::Interrupted)))
     }
 
     pub(super) fn netns_id(&mut self, fd: u32, scratch: &mut Scratch) -> Option<i32> {
@@ -207,4 +197,16 @@ impl Watched {
         });
         result.ok().and(id).filter(|id| *id >= 0)
     }
+}
+
+/// Asks, again when the tables changed under the answer.
+fn repeatedly(mut ask: impl FnMut() -> Result<(), NetlinkError>) -> Result<(), NetlinkError> {
+    let mut result = ask();
+    for _ in 1..REPEATS {
+        if !matches!(result, Err(NetlinkError::Interrupted)) {
+            break;
+        }
+        result = ask();
+    }
+    result
 }
