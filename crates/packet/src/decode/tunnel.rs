@@ -1,6 +1,6 @@
 //! What carries packets.
 
-use super::dispatch::{by_ethertype, by_next_protocol};
+use super::dispatch::{by_ethertype, by_next_protocol, by_protocol};
 use super::{Fault, Header, Next};
 use crate::layer::{End, Layer, LayerKind};
 use crate::wire::erspan::{ErspanII, ErspanIII};
@@ -124,10 +124,12 @@ fn is_sound_ipv4(bytes: &[u8], len: usize) -> bool {
     (sum & 0xffff) + (sum >> 16) == 0xffff
 }
 
-/// Whether an IPv6 header says exactly as many bytes as there are.
+/// Whether an IPv6 header says exactly as many bytes as there are, and that something follows that is decoded.
 #[cold]
 fn is_exact_ipv6(bytes: &[u8]) -> bool {
-    Ipv6::parse(bytes).is_some_and(|ip| Ipv6::LEN + usize::from(ip.payload_len()) == bytes.len())
+    Ipv6::parse(bytes).is_some_and(|ip| {
+        Ipv6::LEN + usize::from(ip.payload_len()) == bytes.len() && by_protocol(ip.next_header()).is_ok()
+    })
 }
 
 #[inline]

@@ -402,10 +402,11 @@ impl Random {
         [0x80 | self.byte(), 1]
     }
 
-    /// The first byte of the destination is like that of IP, of a control word, or of neither.
+    /// The first byte of the destination is like that of IP, of a control word, or of neither; its fifth and sixth
+    /// are no length that IPv6 could have here.
     fn frame(&mut self, ethertype: u16) -> Vec<u8> {
         let first = [0x02, 0x46, 0x62, 0x00][usize::from(self.byte() % 4)];
-        let mut header = vec![first, 0xee, self.byte(), self.byte(), self.byte(), self.byte()];
+        let mut header = vec![first, 0xee, self.byte(), self.byte(), self.byte() | 0x80, self.byte()];
         header.extend([0x02, self.byte(), 0xee, self.byte(), self.byte(), self.byte()]);
         header.extend(ethertype.to_be_bytes());
         header
