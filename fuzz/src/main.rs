@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 
 mod capture_file;
+mod filter;
 mod message;
 mod netlink;
 mod query;
@@ -24,6 +25,7 @@ struct Target {
 
 const TARGETS: &[Target] = &[
     Target { name: "capture_file", run: capture_file::run },
+    Target { name: "filter", run: filter::run },
     Target { name: "message", run: message::run },
     Target { name: "netlink", run: netlink::run },
     Target { name: "query", run: query::run },

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::run::Op;
+use super::run::Steps;
 
 /// One instruction, laid out as the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Instruction {
 #[derive(Clone, Debug)]
 pub struct Program {
     instructions: Vec<Instruction>,
-    ops: Vec<Op>,
+    steps: Steps,
 }
 
 /// Why instructions are not a program; `at` is the index of the instruction.
@@ -141,8 +141,8 @@ impl Program {
     /// be read before it is written and then is 0.
     pub fn new(instructions: Vec<Instruction>) -> Result<Program, ProgramError> {
         Program::validate(&instructions)?;
-        let ops = super::run::ops(&instructions);
-        Ok(Program { instructions, ops })
+        let steps = Steps::of(&instructions);
+        Ok(Program { instructions, steps })
     }
 
     /// Says why instructions are not a program.
@@ -190,7 +190,7 @@ impl Program {
     /// division by zero. Costs a nanosecond or two per instruction and never allocates.
     #[inline]
     pub fn run(&self, bytes: &[u8], wire_len: u32) -> u32 {
-        super::run::run(&self.ops, bytes, wire_len)
+        self.steps.run(bytes, wire_len)
     }
 }
 

@@ -65,13 +65,11 @@ impl Generator {
                 Ok(Number { value: self.values.negate(of.value), ..of })
             }
             Arithmetic::Binary { at, operator, left, right } => {
-                let left = self.number(left)?;
-                let right = self.number(right)?;
-                if matches!(operator, Operator::Shl | Operator::Shr)
-                    && self.values.constant(right.value).is_some_and(|by| by > 31)
-                {
+                if let (Operator::Shl | Operator::Shr, Arithmetic::Number(32..)) = (operator, &**right) {
                     return Err(FilterError::new(*at, "a shift by more than 31 bits"));
                 }
+                let left = self.number(left)?;
+                let right = self.number(right)?;
                 let value = self.values.binary(*operator, left.value, right.value);
                 let value = value.ok_or_else(|| FilterError::new(*at, "a division by zero"))?;
                 // libpcap forgets what the right operand needs: `5 + ip[0] > 9` is not about IP only.
