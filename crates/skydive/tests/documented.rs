@@ -32,7 +32,8 @@ const WRONG: &str = "G.V().Foo()";
 
 /// Pages without examples: what was decided and measured stays as it was. Those of `queries.md` are checked where the
 /// language is.
-const LEFT_OUT: &[&str] = &["docs/decisions", "docs/performance.md", "docs/configuration.md", "docs/queries.md"];
+const LEFT_OUT: &[&str] =
+    &["docs/decisions", "docs/performance.md", "docs/configuration.md", "docs/queries.md"];
 
 const EXAMPLES: &[Example] = &[
     Example {
