@@ -4,9 +4,11 @@
 
 mod flow;
 mod metric;
+mod tcp;
 
 pub use flow::{
-    Dhcp4, Extra, Finish, Flow, FlowId, Http, Icmp, IcmpKind, IpMetric, Link, Network, RawPacket, StreamMetric,
-    TcpMetric, TcpSide, Tls, Transport, TransportProtocol, Vrrp,
+    Dhcp4, Extra, Finish, Flow, FlowId, Http, Icmp, IcmpKind, IpMetric, Link, Network, RawPacket,
+    StreamMetric, TcpMetric, TcpSide, Tls, Transport, TransportProtocol, Vrrp,
 };
 pub use metric::Metric;
+pub use tcp::{Side, TcpState};
