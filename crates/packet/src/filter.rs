@@ -61,8 +61,8 @@ impl FilterError {
 /// Makes a program of a filter in tcpdump's language, for packets of a link type.
 ///
 /// The program returns `snap_len` for a packet that passes and 0 for others; a `snap_len` of 0 stands for "all of the
-/// packet". An empty text lets everything pass. The program is at most [`Program::MAX_LEN`] instructions long and is
-/// accepted by Linux.
+/// packet". An empty text lets everything pass. The program is at most [`Program::MAX_LEN`] instructions long. Linux takes
+/// it for a socket, unless it reads before the first byte, as `ether[-1]` does.
 pub fn compile(text: &str, link: LinkType, snap_len: u32) -> Result<Program, FilterError> {
     if text.len() > MAX_TEXT {
         return Err(FilterError::new(
