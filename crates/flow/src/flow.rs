@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-
 use skydive_packet::{LayerKind, LinkType};
 use skydive_value::{SmolStr, Timestamp};
 
@@ -302,6 +301,25 @@ pub struct Http {
     pub target: SmolStr,
     /// The `Host` header; empty when it was not in the first segment.
     pub host: SmolStr,
+}
+
+impl IcmpKind {
+    /// Every class, in the order of its number.
+    pub const ALL: [Self; 13] = [
+        Self::Unknown,
+        Self::DestinationUnreachable,
+        Self::Echo,
+        Self::Neighbor,
+        Self::AddressMask,
+        Self::Info,
+        Self::ParameterProblem,
+        Self::Redirect,
+        Self::Router,
+        Self::SourceQuench,
+        Self::TimeExceeded,
+        Self::Timestamp,
+        Self::PacketTooBig,
+    ];
 }
 
 impl std::fmt::Display for FlowId {

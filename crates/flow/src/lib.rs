@@ -3,12 +3,21 @@
 //! No I/O, no clock and no thread: [`FlowTable`] is given packets and times by its owner and gives [`Flow`]s back.
 
 mod flow;
+mod index;
+mod key;
 mod metric;
+mod names;
+mod record;
+mod table;
 mod tcp;
+mod tracking;
 
 pub use flow::{
     Dhcp4, Extra, Finish, Flow, FlowId, Http, Icmp, IcmpKind, IpMetric, Link, Network, RawPacket,
     StreamMetric, TcpMetric, TcpSide, Tls, Transport, TransportProtocol, Vrrp,
 };
+pub use key::KeyMode;
 pub use metric::Metric;
+pub use record::FlowView;
+pub use table::{FlowTable, TableConfig, TableCounters, Told};
 pub use tcp::{Side, TcpState};

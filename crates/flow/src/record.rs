@@ -1,0 +1,228 @@
+//! A flow in the table: three lines of memory.
+//!
+//! The first is the key, the second what every packet writes, the third what is set once. What few flows have is
+//! behind a pointer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use skydive_value::{SmolStr, Timestamp};
+
+use crate::key::{Key, KeyTransport, Octets, TransportKind};
+use crate::names::Names;
+use crate::tracking::Tracking;
+use crate::{
+    Extra, Finish, Flow, FlowId, Icmp, IcmpKind, IpMetric, Link, Metric, Network, RawPacket, Transport,
+    TransportProtocol,
+};
+
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Record {
+    pub(crate) key: Key,
+    pub(crate) hot: Hot,
+    pub(crate) cold: Cold,
+}
+
+/// What every packet writes. Times in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct Hot {
+    pub(crate) last: i64,
+    /// Packets and bytes from A, then from B.
+    pub(crate) counts: [u64; 4],
+    /// Time of the packet whose answer gives the round-trip time; 0 when none is waited for.
+    pub(crate) asked_at: i64,
+    pub(crate) rtt: u64,
+    /// Low half of the key's hash, to find its entry in the index.
+    pub(crate) hash: u32,
+    /// Whether side A is the high one of the key.
+    pub(crate) swapped: bool,
+    /// Whether there were packets since the last update.
+    pub(crate) touched: bool,
+    pub(crate) finish: Finish,
+    /// [`FIN_FROM_A`] and the like; the top four bits are the [`TransportKind`] that is shown.
+    pub(crate) state: u8,
+}
+
+/// What is set once.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Cold {
+    pub(crate) start: i64,
+    /// 0 as long as nobody asked for it.
+    pub(crate) uuid: u64,
+    pub(crate) vlans: u64,
+    pub(crate) update: Option<Box<Update>>,
+    pub(crate) more: Option<Box<More>>,
+    pub(crate) network_id: u32,
+    /// Ports of A and B.
+    pub(crate) ports: (u16, u16),
+    pub(crate) path: u16,
+    pub(crate) application: u16,
+    pub(crate) link: ([u8; 6], [u8; 6]),
+}
+
+/// What was told at the last update.
+#[derive(Debug)]
+pub(crate) struct Update {
+    /// Counts at that time.
+    pub(crate) counts: [u64; 4],
+    pub(crate) at: i64,
+    /// The difference that was told.
+    pub(crate) told: Metric,
+}
+
+/// What few flows have.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    pub(crate) ip: Option<IpMetric>,
+    pub(crate) raw: Vec<RawPacket>,
+    pub(crate) raw_count: u64,
+    pub(crate) extra: Extra,
+    pub(crate) has_extra: bool,
+}
+
+/// A flow of the table, to be read without copying it.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowView<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) names: &'a Names,
+    pub(crate) node_tid: &'a SmolStr,
+    pub(crate) capture_id: &'a SmolStr,
+}
+
+/// In [`Hot::state`].
+pub(crate) const FIN_FROM_A: u8 = 1;
+/// In [`Hot::state`].
+pub(crate) const FIN_FROM_B: u8 = 2;
+/// In [`Hot::state`]: the flow leaves the table, so that what was never told of is all of it.
+pub(crate) const ENDED: u8 = 4;
+/// In [`Hot::state`].
+pub(crate) const HAS_LINK: u8 = 8;
+/// In [`Hot::state`].
+pub(crate) const TRANSPORT_SHIFT: u32 = 4;
+
+pub(crate) fn millis(nanos: i64) -> i64 {
+    nanos.div_euclid(1_000_000)
+}
+
+pub(crate) fn timestamp(nanos: i64) -> Timestamp {
+    Timestamp::from_millis(millis(nanos))
+}
+
+impl Record {
+    /// What was counted since the start.
+    pub(crate) fn metric(&self) -> Metric {
+        let [ab_packets, ab_bytes, ba_packets, ba_bytes] = self.hot.counts;
+        let (start, last) = (timestamp(self.cold.start), timestamp(self.hot.last));
+        Metric { ab_packets, ab_bytes, ba_packets, ba_bytes, start, last, rtt: self.hot.rtt }
+    }
+
+    pub(crate) fn more(&mut self) -> &mut More {
+        self.cold.more.get_or_insert_default()
+    }
+
+    pub(crate) fn uuid(&self, node_tid: &str) -> FlowId {
+        match self.cold.uuid {
+            0 => Tracking::of(&self.key).uuid(millis(self.cold.start), node_tid),
+            known => FlowId(known),
+        }
+    }
+
+    pub(crate) fn has_link(&self) -> bool {
+        self.hot.state & HAS_LINK != 0
+    }
+
+    fn network(&self) -> Option<Network> {
+        let (low, high, _) = self.key.network_bytes()?;
+        let (a, b) = if self.hot.swapped { (high, low) } else { (low, high) };
+        Some(Network { a: address(a), b: address(b), id: self.cold.network_id })
+    }
+
+    fn transport(&self) -> Option<Transport> {
+        let kind = self.hot.state >> TRANSPORT_SHIFT;
+        let protocol = match kind {
+            _ if kind == TransportKind::Tcp as u8 => TransportProtocol::Tcp,
+            _ if kind == TransportKind::Udp as u8 => TransportProtocol::Udp,
+            _ if kind == TransportKind::Sctp as u8 => TransportProtocol::Sctp,
+            _ => return None,
+        };
+        Some(Transport { protocol, a: self.cold.ports.0, b: self.cold.ports.1 })
+    }
+
+    fn icmp(&self) -> Option<Icmp> {
+        let KeyTransport::Icmp(value) = self.key.transport() else { return None };
+        let kind = IcmpKind::ALL.get((value >> 24) as usize).copied().unwrap_or_default();
+        Some(Icmp { v6: self.key.is_icmp6(), kind, code: (value >> 16) as u8, id: value as u16 })
+    }
+}
+
+impl FlowView<'_> {
+    /// How it ended, if it has.
+    pub fn finish(&self) -> Finish {
+        self.record.hot.finish
+    }
+
+    /// What was counted since the start.
+    pub fn metric(&self) -> Metric {
+        self.record.metric()
+    }
+
+    /// The layers of its first packet.
+    pub fn layers_path(&self) -> &SmolStr {
+        self.names.text(self.record.cold.path)
+    }
+
+    /// A copy that outlives the table. Packets kept since the last update are in it.
+    pub fn to_flow(&self) -> Flow {
+        let Self { record, names, node_tid, capture_id } = *self;
+        let tracking = Tracking::of(&record.key);
+        let (hot, cold) = (&record.hot, &record.cold);
+        let more = cold.more.as_deref();
+        Flow {
+            uuid: record.uuid(node_tid),
+            parent: (record.key.parent != 0).then_some(FlowId(record.key.parent)),
+            tracking_id: tracking.l2,
+            l3_tracking_id: tracking.l3,
+            layers_path: names.text(cold.path).clone(),
+            application: names.text(cold.application).clone(),
+            start: timestamp(cold.start),
+            last: timestamp(hot.last),
+            link: record.has_link().then_some(Link { a: cold.link.0, b: cold.link.1, id: cold.vlans }),
+            network: record.network(),
+            transport: record.transport(),
+            icmp: record.icmp(),
+            metric: record.metric(),
+            last_update: match &cold.update {
+                Some(update) => Some(update.told),
+                None => (hot.state & ENDED != 0).then(|| record.metric()),
+            },
+            tcp: None,
+            ip: more.and_then(|more| more.ip),
+            finish: hot.finish,
+            node_tid: node_tid.clone(),
+            capture_id: capture_id.clone(),
+            raw_packets: more.map_or_else(Vec::new, |more| more.raw.clone()),
+            raw_packets_captured: more.map_or(0, |more| more.raw_count),
+            extra: more.filter(|more| more.has_extra).map(|more| Box::new(more.extra.clone())),
+        }
+    }
+}
+
+fn address(octets: Octets) -> IpAddr {
+    match octets {
+        Octets::V4(octets) => Ipv4Addr::from(octets).into(),
+        Octets::V6(octets) => Ipv6Addr::from(octets).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_three_lines() {
+        assert_eq!((size_of::<Key>(), size_of::<Hot>(), size_of::<Cold>()), (64, 64, 64));
+        assert_eq!(size_of::<Record>(), 192);
+    }
+}

@@ -1,0 +1,114 @@
+//! What each packet does to its flow.
+
+use skydive_packet::file::Packet;
+use skydive_packet::{Layers, LinkType};
+
+use super::FlowTable;
+use crate::key::{ECHO_REPLY, ECHO_REQUEST, NONE, Part, TransportKind};
+use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, timestamp};
+use crate::{Finish, RawPacket};
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+const BOTH: u8 = FIN_FROM_A | FIN_FROM_B;
+
+impl FlowTable {
+    #[inline]
+    pub(super) fn observe(&mut self, place: u32, part: &Part, packet: &Packet<'_>, layers: &Layers) {
+        let Some(record) = self.records.at_mut(place) else { return };
+        let from_a = part.swapped == record.hot.swapped;
+        record.hot.count(from_a, u64::from(part.bytes), packet.at);
+        match part.kind {
+            TransportKind::Tcp => record.hot.tcp(from_a, part.flags, packet.at),
+            TransportKind::Icmp4 | TransportKind::Icmp6 => record.hot.echo(part.flags, packet.at),
+            _ => {}
+        }
+        if self.config.raw_packets > 0 {
+            self.keep_raw(place, part, packet, layers);
+        }
+    }
+
+    fn keep_raw(&mut self, place: u32, part: &Part, packet: &Packet<'_>, layers: &Layers) {
+        let limit = self.config.raw_packets;
+        let Some(record) = self.records.at_mut(place) else { return };
+        let has_link = record.has_link();
+        let more = record.more();
+        if more.raw_count >= limit {
+            return;
+        }
+        let start = layers.as_slice().get(usize::from(part.layers.0)).map_or(0, |layer| layer.start as usize);
+        let bytes = packet.bytes.get(start..).unwrap_or_default();
+        let v6 = part.network != NONE && bytes.first().is_some_and(|byte| byte >> 4 == 6);
+        more.raw_count += 1;
+        more.raw.push(RawPacket {
+            at: timestamp(packet.at),
+            index: more.raw_count,
+            bytes: bytes.into(),
+            link: match (has_link, v6) {
+                (true, _) => LinkType::ETHERNET,
+                (false, false) => LinkType::IPV4,
+                (false, true) => LinkType::IPV6,
+            },
+        });
+    }
+}
+
+impl Hot {
+    #[inline]
+    fn count(&mut self, from_a: bool, bytes: u64, at: i64) {
+        let [ab_packets, ab_bytes, ba_packets, ba_bytes] = &mut self.counts;
+        if from_a {
+            *ab_packets += 1;
+            *ab_bytes += bytes;
+        } else {
+            *ba_packets += 1;
+            *ba_bytes += bytes;
+        }
+        self.last = at;
+        self.touched = true;
+    }
+
+    /// The handshake's round trip, and how the connection ends: by a reset, or closed by both sides; a flow that
+    /// begins with the end has missed the other one.
+    #[inline]
+    fn tcp(&mut self, from_a: bool, flags: u8, at: i64) {
+        if flags & (FIN | SYN | RST) == 0 {
+            return;
+        }
+        if flags & (SYN | ACK) == SYN {
+            if self.asked_at == 0 {
+                self.asked_at = at;
+            }
+        } else if flags & (SYN | RST) != 0 {
+            self.answer(at);
+        }
+        if flags & RST != 0 {
+            self.finish = Finish::Rst;
+        } else if flags & FIN != 0 {
+            self.state |= if from_a { FIN_FROM_A } else { FIN_FROM_B };
+            let first = self.counts[0] + self.counts[2] == 1;
+            if self.finish == Finish::Not && (self.state & BOTH == BOTH || first) {
+                self.finish = Finish::Fin;
+            }
+        }
+    }
+
+    #[inline]
+    fn echo(&mut self, flags: u8, at: i64) {
+        match flags {
+            ECHO_REQUEST => self.asked_at = at,
+            ECHO_REPLY => self.answer(at),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn answer(&mut self, at: i64) {
+        if self.asked_at != 0 {
+            self.rtt = at.saturating_sub(self.asked_at).max(0) as u64;
+            self.asked_at = 0;
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Updates and expiry: when flows are told of, and when they go.
+
+use std::time::Duration;
+
+use super::{FlowTable, Records, Told};
+use crate::index::Index;
+use crate::record::{ENDED, FlowView, Record, Update, timestamp};
+use crate::{Finish, Metric};
+
+/// How long a flow that has ended stays, for the packets that are still on their way.
+const HOLD: i64 = 15_000_000_000;
+
+/// When what is due; nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    update: i64,
+    expire: i64,
+    /// Unknown before the first time that is heard of.
+    next: Option<Next>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    update: i64,
+    expire: i64,
+    /// Flows idle since then go with the next expiry.
+    before: i64,
+}
+
+impl Timer {
+    pub(super) fn new(update: Duration, expire: Duration) -> Self {
+        let nanos = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX).max(1);
+        Self { update: nanos(update), expire: nanos(expire), next: None }
+    }
+}
+
+impl FlowTable {
+    /// Lets time pass until `now` (nanoseconds since the epoch): does what is due. Cheap when nothing is.
+    #[inline]
+    pub fn advance(&mut self, now: i64, tell: impl FnMut(FlowView<'_>, Told)) {
+        match self.timer.next {
+            Some(next) if now < next.update && now < next.expire => {}
+            _ => self.tick(now, tell),
+        }
+    }
+
+    #[cold]
+    fn tick(&mut self, now: i64, mut tell: impl FnMut(FlowView<'_>, Told)) {
+        let Timer { update, expire, next } = self.timer;
+        let first =
+            Next { update: now.saturating_add(update), expire: now.saturating_add(expire), before: now };
+        let mut next = *self.timer.next.get_or_insert(next.unwrap_or(first));
+        if now >= next.update {
+            self.update(now, &mut tell);
+            next.update = now.saturating_add(update);
+        }
+        if now >= next.expire {
+            self.expire(next.before, &mut tell);
+            next.expire = now.saturating_add(expire);
+            next.before = now;
+        }
+        self.timer.next = Some(next);
+    }
+
+    /// Tells of the flows that got packets, and ends those whose application is known to be silent when it has ended.
+    pub fn update(&mut self, now: i64, tell: &mut impl FnMut(FlowView<'_>, Told)) {
+        let timeouts = !self.config.application_timeout.is_empty();
+        for place in 0..self.records.places() {
+            let Some(record) = self.records.at_mut(place).filter(|record| record.is_used()) else { continue };
+            let idle = now.saturating_sub(record.hot.last);
+            let mut ended = record.hot.finish != Finish::Not && idle >= HOLD;
+            let mut news = record.hot.touched;
+            if news {
+                record.told(now);
+            } else {
+                let name = self.names.text(record.cold.application);
+                let timeout = timeouts.then(|| self.config.application_timeout.get(name)).flatten();
+                if timeout
+                    .is_some_and(|timeout| !timeout.is_zero() && idle as i128 > timeout.as_nanos() as i128)
+                {
+                    record.hot.finish = Finish::Timeout;
+                    (ended, news) = (true, true);
+                }
+                record.told(now);
+            }
+            self.tell_of(place, Told { ended, news }, tell);
+        }
+    }
+
+    /// Ends the flows whose last packet came before `before`.
+    pub fn expire(&mut self, before: i64, tell: &mut impl FnMut(FlowView<'_>, Told)) {
+        for place in 0..self.records.places() {
+            let Some(record) = self.records.at_mut(place).filter(|record| record.is_used()) else { continue };
+            if record.hot.last < before {
+                let news = record.end();
+                self.tell_of(place, Told { ended: true, news }, tell);
+            }
+        }
+    }
+
+    /// Ends every flow. Forgets them all at once, which is much faster than one by one.
+    pub fn finish(&mut self, mut tell: impl FnMut(FlowView<'_>, Told)) {
+        for place in 0..self.records.places() {
+            let Some(record) = self.records.at_mut(place).filter(|record| record.is_used()) else { continue };
+            let news = record.end();
+            if let Some(record) = self.records.at(place) {
+                tell(self.view(record), Told { ended: true, news });
+            }
+        }
+        self.index = Index::new();
+        self.records = Records::default();
+        self.timer.next = None;
+    }
+
+    fn tell_of(&mut self, place: u32, told: Told, tell: &mut impl FnMut(FlowView<'_>, Told)) {
+        if told.ended || told.news {
+            if let Some(record) = self.records.at(place) {
+                tell(self.view(record), told);
+            }
+            if let Some(more) = self.records.at_mut(place).and_then(|record| record.cold.more.as_mut()) {
+                more.raw.clear();
+            }
+        }
+        if told.ended {
+            self.remove(place);
+        }
+    }
+}
+
+impl Record {
+    /// Closes an update period.
+    fn told(&mut self, now: i64) {
+        let start = self.cold.start;
+        let update = self
+            .cold
+            .update
+            .get_or_insert_with(|| Box::new(Update { counts: [0; 4], at: start, told: Metric::default() }));
+        let now_counts = self.hot.counts;
+        let [ab_packets, ab_bytes, ba_packets, ba_bytes] =
+            std::array::from_fn(|i| now_counts[i].saturating_sub(update.counts[i]));
+        update.told = Metric {
+            ab_packets,
+            ab_bytes,
+            ba_packets,
+            ba_bytes,
+            start: timestamp(update.at),
+            last: timestamp(now),
+            rtt: self.hot.rtt,
+        };
+        update.counts = now_counts;
+        update.at = now;
+        self.hot.touched = false;
+    }
+
+    /// Ends it; says whether that is news.
+    fn end(&mut self) -> bool {
+        let mut news = self.hot.touched;
+        if news && self.cold.update.is_some() {
+            self.told(self.hot.last);
+        }
+        self.hot.state |= ENDED;
+        if self.hot.finish == Finish::Not {
+            self.hot.finish = Finish::Timeout;
+            news = true;
+        }
+        news
+    }
+}
