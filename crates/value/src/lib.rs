@@ -15,8 +15,8 @@ mod path;
 mod regexp;
 mod scalar;
 mod self_describing;
-
 mod shape;
+mod short_text;
 mod time;
 
 pub use cidr::{CidrError, Ipv4Net};
@@ -29,5 +29,6 @@ pub use path::Path;
 pub use regexp::{Pattern, PatternError};
 pub use scalar::Value;
 pub use shape::{Shape, Shapes};
+pub use short_text::ShortText;
 pub use smol_str::SmolStr;
 pub use time::{Clock, Span, Timestamp};

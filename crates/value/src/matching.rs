@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use smol_str::SmolStr;
 
 use crate::scalar::int_of_text;
-use crate::{Filter, Id, Map, Path, Shape, Test, Value};
+use crate::{Filter, Id, Map, Path, Shape, ShortText, Test, Value};
 
 /// Something with named fields that a filter can be asked of.
 pub trait Fields {
@@ -22,8 +22,14 @@ pub trait Fields {
 pub enum FieldRef<'a> {
     /// Text that is not stored as a [`Value`].
     Str(&'a str),
+    /// Text that is not stored at all but made when it is asked for.
+    Text(ShortText),
+    /// Texts that are not stored as [`Value`]s; they count as a list.
+    Texts(&'a [SmolStr]),
     /// A number that is not stored as a [`Value`].
     Int(i64),
+    /// A truth value that is not stored as a [`Value`].
+    Bool(bool),
     /// An identifier; it counts as text.
     Id(&'a Id),
     /// A stored value.
@@ -32,12 +38,22 @@ pub enum FieldRef<'a> {
     Each(&'a [Value], &'a [SmolStr]),
 }
 
-/// Where a path's first segment was found last. It holds on to that shape, so the shape can neither change nor be
+/// Where a path's field was found last. It holds on to that map's shape, so the shape can neither change nor be
 /// mistaken for a later one at the same address.
 #[derive(Debug, Default)]
 pub struct Hint {
     shape: RefCell<Option<Shape>>,
     position: Cell<usize>,
+    place: Cell<Place>,
+}
+
+/// Where a path's field is in a fixed list of fields.
+#[derive(Clone, Copy, Debug, Default)]
+enum Place {
+    /// Nobody looked yet.
+    #[default]
+    Unknown,
+    Known(Option<u32>),
 }
 
 /// A filter ready to be asked many times by one thread.
@@ -54,6 +70,21 @@ type Hints<'h> = std::iter::Chain<std::iter::Once<&'h Hint>, std::slice::Iter<'h
 
 /// Says that the field is not in the map of the remembered shape.
 const ABSENT: usize = usize::MAX;
+
+impl Hint {
+    /// The place of the path's field in a list of fields that never changes. `find` looks for it, once.
+    #[inline]
+    pub fn place(&self, find: impl FnOnce() -> Option<u32>) -> Option<u32> {
+        match self.place.get() {
+            Place::Known(place) => place,
+            Place::Unknown => {
+                let place = find();
+                self.place.set(Place::Known(place));
+                place
+            }
+        }
+    }
+}
 
 impl<'a> FieldRef<'a> {
     /// Finds `path` in a map; `None` when it is missing or runs through a scalar.
@@ -85,7 +116,12 @@ impl<'a> FieldRef<'a> {
     pub fn to_value(self) -> Value {
         match self {
             Self::Str(text) => Value::from(text),
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Texts(texts) => {
+                Value::from(texts.iter().map(|text| Value::Str(text.clone())).collect::<Vec<_>>())
+            }
             Self::Int(n) => Value::Int(n),
+            Self::Bool(b) => Value::Bool(b),
             Self::Id(id) => Value::from(id.to_string()),
             Self::Value(value) => value.clone(),
             Self::Each(items, rest) => Value::from(
@@ -103,6 +139,7 @@ impl<'a> FieldRef<'a> {
             Self::Each(items, rest) => {
                 items.iter().filter_map(|v| Self::descend(v, rest)).any(|found| found.any(test))
             }
+            Self::Texts(texts) => texts.iter().any(|text| test(Self::Str(text))),
             scalar => test(scalar),
         }
     }
@@ -121,6 +158,7 @@ impl<'a> FieldRef<'a> {
     pub fn with_str<T>(self, f: impl FnOnce(&str) -> T) -> Option<T> {
         match self {
             Self::Str(text) => Some(f(text)),
+            Self::Text(text) => Some(f(text.as_str())),
             Self::Value(Value::Str(text)) => Some(f(text)),
             Self::Id(id) => Some(id.with_str(f)),
             _ => None,
@@ -137,9 +175,10 @@ impl<'a> FieldRef<'a> {
         match self {
             Self::Int(n) => Some(n),
             Self::Str(text) => int_of_text(text),
+            Self::Text(text) => int_of_text(text.as_str()),
             Self::Value(value) => value.to_int(),
             Self::Id(id) => id.with_str(int_of_text),
-            Self::Each(..) => None,
+            Self::Bool(_) | Self::Texts(_) | Self::Each(..) => None,
         }
     }
 }
@@ -227,7 +266,8 @@ impl Test {
             Self::OneOf(texts) => {
                 field.any(&mut |f| f.is_text(|s| texts.binary_search_by(|t| t.as_str().cmp(s)).is_ok()))
             }
-            Self::Bool(b) => field.any(&mut |f| matches!(f, FieldRef::Value(Value::Bool(v)) if v == b)),
+            Self::Bool(b) => field
+                .any(&mut |f| matches!(f, FieldRef::Value(&Value::Bool(v)) | FieldRef::Bool(v) if v == *b)),
             Self::Int(n) => field.any(&mut |f| f.to_int() == Some(*n)),
             Self::Gt(n) => field.any(&mut |f| f.to_int().is_some_and(|v| v > *n)),
             Self::Gte(n) => field.any(&mut |f| f.to_int().is_some_and(|v| v >= *n)),
