@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock and no thread: [`FlowTable`] is given packets and times by its owner and gives [`Flow`]s back.
 
+mod defragment;
 mod flow;
 mod index;
 mod key;
@@ -12,6 +13,7 @@ mod table;
 mod tcp;
 mod tracking;
 
+pub use defragment::{BadFragment, DefragmentCounters, Defragmenter, Fragment, DefragmentLimits};
 pub use flow::{
     Dhcp4, Extra, Finish, Flow, FlowId, Http, Icmp, IcmpKind, IpMetric, Link, Network, RawPacket,
     StreamMetric, TcpMetric, TcpSide, Tls, Transport, TransportProtocol, Vrrp,
