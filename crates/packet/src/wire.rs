@@ -34,7 +34,7 @@ pub type Mac = [u8; 6];
 
 /// `N` bytes at `AT` of a header.
 #[inline]
-const fn bytes<const AT: usize, const N: usize, const LEN: usize>(header: &[u8; LEN]) -> [u8; N] {
+pub(crate) const fn bytes<const AT: usize, const N: usize, const LEN: usize>(header: &[u8; LEN]) -> [u8; N] {
     const { assert!(AT + N <= LEN, "the field lies within the header") };
     if let Some((_, rest)) = header.split_at_checked(AT)
         && let Some(field) = rest.first_chunk()
@@ -47,30 +47,30 @@ const fn bytes<const AT: usize, const N: usize, const LEN: usize>(header: &[u8; 
 
 /// The number of 8 bits at `AT`.
 #[inline]
-const fn u8_at<const AT: usize, const LEN: usize>(header: &[u8; LEN]) -> u8 {
+pub(crate) const fn u8_at<const AT: usize, const LEN: usize>(header: &[u8; LEN]) -> u8 {
     u8::from_be_bytes(bytes::<AT, 1, LEN>(header))
 }
 
 /// The number of 16 bits at `AT`.
 #[inline]
-const fn u16_at<const AT: usize, const LEN: usize>(header: &[u8; LEN]) -> u16 {
+pub(crate) const fn u16_at<const AT: usize, const LEN: usize>(header: &[u8; LEN]) -> u16 {
     u16::from_be_bytes(bytes::<AT, 2, LEN>(header))
 }
 
 /// The number of 32 bits at `AT`.
 #[inline]
-const fn u32_at<const AT: usize, const LEN: usize>(header: &[u8; LEN]) -> u32 {
+pub(crate) const fn u32_at<const AT: usize, const LEN: usize>(header: &[u8; LEN]) -> u32 {
     u32::from_be_bytes(bytes::<AT, 4, LEN>(header))
 }
 
 /// The number of 32 bits at a place known only when running: a field behind optional ones.
 #[inline]
-fn u32_in(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_in(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|field| u32::from_be_bytes(*field))
 }
 
 /// The number of 16 bits at a place known only when running.
 #[inline]
-fn u16_in(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_in(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|field| u16::from_be_bytes(*field))
 }
