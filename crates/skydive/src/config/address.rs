@@ -1,4 +1,5 @@
-//! Addresses of listeners and servers: `host:port`, `:port`, `port`, `[v6]:port`, with service names for ports.
+//! Addresses of listeners and servers: `host:port`, `:port`, `port`, `[v6]:port`, with service names for ports, each
+//! also as `http://…/`.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -12,7 +13,19 @@ pub(crate) struct Address {
 impl Address {
     /// Reads an address; `service` gives the port of a service name.
     pub(crate) fn parse(text: &str, service: &dyn Fn(&str) -> Option<u16>) -> Result<Self, String> {
-        let text = text.trim();
+        let given = text.trim();
+        let text = match given.split_once("://") {
+            None => given,
+            Some(("http", rest)) => rest.strip_suffix('/').unwrap_or(rest),
+            Some(("https", _)) => {
+                return Err(format!(
+                    "`{given}`: TLS is not available in this version, only host:port in clear"
+                ));
+            }
+            Some(_) => {
+                return Err(format!("`{given}` is not an address: host:port or http://host:port expected"));
+            }
+        };
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, after) =
@@ -25,7 +38,7 @@ impl Address {
             }
             None => match text.rsplit_once(':') {
                 None => ("", text),
-                Some((host, _)) if host.contains(':') => {
+                Some((host, _)) if host.contains(':') && !host.contains(is_strange) => {
                     return Err(format!("`{text}` is ambiguous: write an IPv6 address as [::1]:8082"));
                 }
                 Some(pair) => pair,
@@ -45,7 +58,7 @@ impl Address {
                 }
             })?,
         };
-        if host.chars().any(|c| c.is_whitespace() || c == '/') {
+        if host.contains(is_strange) {
             return Err(format!("`{host}` is not a host"));
         }
         let host = if host.is_empty() { "localhost" } else { host };
@@ -71,6 +84,11 @@ impl Display for Address {
             write!(f, "{}:{}", self.host, self.port)
         }
     }
+}
+
+/// What no host has in its name.
+fn is_strange(c: char) -> bool {
+    c.is_whitespace() || "/@?#".contains(c)
 }
 
 /// The port of a service in the format of `/etc/services`.
@@ -103,6 +121,9 @@ mod tests {
             ("analyzer.example:http-alt", "analyzer.example:8080"),
             ("analyzer:webcache", "analyzer:8080"),
             ("http", "localhost:80"),
+            ("http://127.0.0.1:8082", "127.0.0.1:8082"),
+            ("http://analyzer:webcache/", "analyzer:8080"),
+            ("http://[::1]:8082/", "[::1]:8082"),
         ] {
             assert_eq!(parse(text).as_deref(), Ok(expected), "{text}");
         }
@@ -120,7 +141,10 @@ mod tests {
             ("host:70000", "above 65535"),
             ("host:gopherx", "neither a port nor"),
             ("analyzer.example", "host:port expected"),
-            ("http://host:8082", "ambiguous"),
+            ("http://host", "host:port expected"),
+            ("http://user:password@host:1", "not a host"),
+            ("https://host:8082", "TLS is not available"),
+            ("ftp://host:1", "http://host:port expected"),
             ("a b:1", "not a host"),
         ] {
             let why = parse(text).expect_err(text);
