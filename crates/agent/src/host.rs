@@ -69,13 +69,14 @@ mod tests {
     #[test]
     fn the_users_fields_nest_at_dots() {
         let users = serde_json::json!({
-            "rack": "r12", "site.city": "Graz", "site": {"floor": 2}, "empty": null, "Config": {"own": 1},
+            "rack": "r12", "site.city": "Graz", "site": {"floor": 2}, "empty": null, "map": {}, "list": [],
+            "Config": {"own": 1},
         });
         assert_eq!(
             shown(&config(users, Vec::new())),
             serde_json::json!({
                 "Type": "host", "Name": "h1", "Hostname": "h1.example", "rack": "r12",
-                "site": {"city": "Graz", "floor": 2}, "empty": "", "Config": {"own": 1},
+                "site": {"city": "Graz", "floor": 2}, "empty": "", "map": {}, "list": [], "Config": {"own": 1},
             })
         );
     }

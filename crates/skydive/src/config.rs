@@ -54,6 +54,9 @@ impl Loaded {
 pub(crate) fn load(sources: &[Source], flags: &[FlagValue], around: &Surroundings) -> Loaded {
     let (settings, mut problems) = Settings::gather(sources, flags, around);
     let (resolved, more) = resolve(&settings, around);
+    // What is worse than without effect is told once.
+    let has_worse = |note: &Problem| more.iter().any(|p| p.key == note.key && p.origin == note.origin);
+    problems.retain(|problem| problem.severity > Severity::Note || !has_worse(problem));
     problems.extend(more);
     Loaded { resolved, settings, problems }
 }

@@ -67,6 +67,17 @@ pub(crate) enum Use {
     Never,
 }
 
+impl Use {
+    /// What to tell who gives a key that is not acted on.
+    pub(crate) fn note(self) -> Option<&'static str> {
+        match self {
+            Now => None,
+            Later => Some("has no effect in this version yet"),
+            Never => Some("accepted, but not needed any more"),
+        }
+    }
+}
+
 /// Topology probes of an agent. The first three always run.
 pub(crate) const AGENT_PROBES: &[&str] = &[
     "netlink",
@@ -170,9 +181,9 @@ pub(crate) const KEYS: &[KeyDef] = &[
     key("analyzer.startup.capture_gremlin", Text, "", Later, "query of a capture created at start"),
     key("analyzer.startup.capture_bpf", Text, "", Later, "filter of that capture"),
     key("analyzer.startup.capture_type", Text, "", Later, "type of that capture"),
-    key("analyzer.flow.backend", Text, "", Now, "storage of flows; embedded when not given, `memory` for none"),
+    key("analyzer.flow.backend", Text, "", Later, "storage of flows; a built-in one when not given, `memory` for none"),
     key("analyzer.flow.max_buffer_size", SOME, "100000", Later, "flows waiting to be stored"),
-    key("analyzer.topology.backend", Text, "", Now, "storage of the graph; embedded when not given, `memory` for none"),
+    key("analyzer.topology.backend", Text, "", Later, "storage of the graph's history; a built-in one when not given, `memory` for none"),
     key("analyzer.topology.probes", Names(ANALYZER_PROBES, Severity::Warning), "", Later, "additional topology probes of the analyzer"),
     key("analyzer.topology.fabric", Words, "", Later, "nodes and links described by hand"),
     key("analyzer.topology.k8s.config_file", Text, "/etc/skydive/kubeconfig", Later, "credentials for Kubernetes; then $KUBECONFIG, ~/.kube/config, in-cluster"),

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 /// A value of a file or of the environment. Maps are sorted by their lower-cased keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Raw {
-    /// `null`, `~` or nothing after the colon: as if the key were absent.
+    /// `null`, `~` or nothing after the colon: as if the key were absent, except where users choose the keys.
     Null,
     /// `true`, `yes`, `on` and their opposites.
     Bool(bool),
@@ -20,7 +20,7 @@ pub(crate) enum Raw {
     Text(String),
     /// A sequence.
     List(Vec<Raw>),
-    /// A mapping inside a sequence; mappings elsewhere are flattened into dotted keys.
+    /// A mapping inside a sequence, or an empty one; mappings elsewhere are flattened into dotted keys.
     Map(BTreeMap<String, Raw>),
 }
 

@@ -14,7 +14,7 @@ use super::resolved::{
     Agent, Analyzer, Backend, Credentials, Encoder, Limits, LogBackend, LogLevel, LogOutput, Logging,
     MetadataFile, ProbeChoice, Resolved, WebSocket,
 };
-use super::settings::Settings;
+use super::settings::{Settings, suggestion};
 use super::source::Surroundings;
 use super::typed::{Typed, check};
 
@@ -142,35 +142,28 @@ impl Resolver<'_> {
 
     fn metadata_files(&mut self) -> Vec<MetadataFile> {
         const KEY: &str = "agent.metadata_config.files";
+        const FIELDS: [&str; 4] = ["path", "type", "name", "selector"];
         let Typed::Raw(Raw::List(items)) = self.value(KEY) else { return Vec::new() };
         let mut files = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let Raw::Map(entries) = item else { continue };
             let at = at + 1;
-            let mut field = |name: &str| {
+            let [path, format, name, selector] = FIELDS.map(|name| {
                 let text = entries.get(name).and_then(Raw::as_text).unwrap_or_default();
                 if text.is_empty() {
                     self.error(KEY, format!("entry {at} has no {name}"));
                 }
                 text
-            };
-            let file = MetadataFile {
-                path: PathBuf::from(field("path")),
-                format: field("type"),
-                name: field("name"),
-                selector: field("selector"),
-            };
-            if !file.format.is_empty() && !METADATA_FORMATS.contains(&file.format.as_str()) {
-                self.error(
-                    KEY,
-                    format!(
-                        "entry {at}: type `{}` is not one of {}",
-                        file.format,
-                        METADATA_FORMATS.join(", ")
-                    ),
-                );
+            });
+            for unknown in entries.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+                let what = format!("entry {at}: unknown field `{unknown}`");
+                self.warn(KEY, suggestion(&what, unknown, FIELDS.into_iter()));
             }
-            files.push(file);
+            if !format.is_empty() && !METADATA_FORMATS.contains(&format.as_str()) {
+                let known = METADATA_FORMATS.join(", ");
+                self.error(KEY, format!("entry {at}: type `{format}` is not one of {known}"));
+            }
+            files.push(MetadataFile { path: PathBuf::from(path), format, name, selector });
         }
         files
     }
@@ -236,8 +229,8 @@ impl Resolver<'_> {
                 self.warn(
                     key,
                     format!(
-                        "storage `{name}` ({driver}) is not supported: NOTHING IS WRITTEN THERE, the embedded storage \
-                         is used instead"
+                        "storage `{name}` ({driver}) is not supported: NOTHING IS WRITTEN THERE, nor anywhere else: \
+                         this version keeps neither history nor flows yet"
                     ),
                 );
                 Backend::Embedded

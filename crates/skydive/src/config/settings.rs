@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::alias::{self, ALIASES};
-use super::keys::{self, KEYS, KeyDef, Kind, Use};
+use super::keys::{self, KEYS, KeyDef, Kind};
 use super::nearest::nearest;
 use super::problem::{Origin, Problem};
 use super::raw::Raw;
 use super::source::{Source, Surroundings};
-use super::tree;
+use super::tree::{self, Leaf};
 use super::typed::{Typed, check};
 
 /// A value that somebody gave.
@@ -45,6 +45,7 @@ const OTHER_VARIABLES: &[&str] = &[
     "SKYDIVE_ANALYZER",
     "SKYDIVE_USERNAME",
     "SKYDIVE_PASSWORD",
+    "SKYDIVE_TIMEOUT",
     "SKYDIVE_AGENT_OPTIONS",
     "SKYDIVE_ANALYZER_OPTIONS",
 ];
@@ -65,8 +66,8 @@ impl Settings {
         for flag in flags {
             settings.insert(flag.key.to_owned(), Raw::Text(flag.value.clone()), Origin::Flag(flag.flag));
         }
-        settings.replace_deprecated(&mut problems);
-        settings.check(around, &mut problems);
+        let renamed = settings.replace_deprecated(&mut problems);
+        settings.check(around, &renamed, &mut problems);
         (settings, problems)
     }
 
@@ -106,15 +107,39 @@ impl Settings {
             Ok(leaves) => leaves,
             Err(error) => return problems.push(Problem::error(&at(error.line), "", error.why)),
         };
-        let mut seen = BTreeSet::new();
+        self.add_leaves(leaves, |leaf| at((leaf.line > 0).then_some(leaf.line)), problems);
+    }
+
+    /// Adds the leaves of one source, which must not contradict each other.
+    fn add_leaves(
+        &mut self,
+        leaves: Vec<Leaf>,
+        origin_of: impl Fn(&Leaf) -> Origin,
+        problems: &mut Vec<Problem>,
+    ) {
+        let mut seen: BTreeSet<String> = BTreeSet::new();
         for leaf in leaves {
-            let origin = at((leaf.line > 0).then_some(leaf.line));
-            if !seen.insert(leaf.key.clone()) {
-                problems.push(Problem::warning(
-                    &origin,
-                    &leaf.key,
-                    "given twice in this file, the last one counts",
-                ));
+            let origin = origin_of(&leaf);
+            let is_chosen_by_user = keys::find(&leaf.key).is_some_and(|def| def.kind == Kind::Section);
+            let is_empty_map = leaf.raw == Raw::Map(BTreeMap::new());
+            if !is_chosen_by_user && (is_empty_map || leaf.raw == Raw::Null) {
+                continue;
+            }
+            // An empty section takes nothing from what stands under it elsewhere.
+            if is_empty_map && self.given.keys().any(|other| is_below(other, &leaf.key)) {
+                continue;
+            }
+            let contradicted =
+                seen.iter().find(|other| is_below(other, &leaf.key) || is_below(&leaf.key, other));
+            if seen.contains(&leaf.key) {
+                let text = "given twice, the last one counts";
+                problems.push(Problem::warning(&origin, &leaf.key, text));
+            } else if let Some(other) = contradicted {
+                let text = format!("cannot stand beside {other}, the last one counts");
+                problems.push(Problem::warning(&origin, &leaf.key, text));
+            }
+            if !is_empty_map {
+                seen.insert(leaf.key.clone());
             }
             problems.extend(unknown_key(&leaf.key, &origin));
             self.insert(leaf.key, leaf.raw, origin);
@@ -156,9 +181,7 @@ impl Settings {
     fn add_json(&mut self, key: &str, text: &str, origin: &Origin, problems: &mut Vec<Problem>) {
         match serde_json::from_str::<Json>(text) {
             Ok(json @ (Json::Object(_) | Json::Array(_))) => {
-                for leaf in tree::leaves_of(key, Raw::from(json), 0) {
-                    self.insert(leaf.key, leaf.raw, origin.clone());
-                }
+                self.add_leaves(tree::leaves_of(key, Raw::from(json), 0), |_| origin.clone(), problems);
             }
             Ok(_) => problems.push(Problem::error(origin, key, "a JSON object is expected here")),
             Err(error) => problems.push(Problem::error(origin, key, format!("not JSON: {error}"))),
@@ -167,38 +190,40 @@ impl Settings {
 
     /// Sets a value; it replaces what stands above and below it, so that a section never has a value of its own.
     fn insert(&mut self, key: String, raw: Raw, origin: Origin) {
-        let below = format!("{key}.");
-        self.given.retain(|other, _| {
-            !other.starts_with(&below)
-                && !key.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        });
+        self.given.retain(|other, _| !is_below(other, &key) && !is_below(&key, other));
         self.given.insert(key, Setting { raw, typed: None, origin });
     }
 
-    fn replace_deprecated(&mut self, problems: &mut Vec<Problem>) {
+    /// Gives the new names that got their value from an old one.
+    fn replace_deprecated(&mut self, problems: &mut Vec<Problem>) -> BTreeSet<&'static str> {
+        let mut renamed = BTreeSet::new();
         for old in alias::old_names() {
             let Some(setting) = self.given.remove(old) else { continue };
             let (taken, free): (Vec<_>, Vec<_>) =
                 alias::replacements(old).partition(|new| self.given.contains_key(*new));
+            let news: Vec<String> = free.iter().map(|new| with_effect(new)).collect();
             let text = match (free.is_empty(), taken.is_empty()) {
                 (true, _) => format!("deprecated and not used, because {} is given", taken.join(" and ")),
-                (false, true) => format!("deprecated, use {}", free.join(", ")),
+                (false, true) => format!("deprecated, use {}", news.join(", ")),
                 (false, false) => {
-                    format!("deprecated, use {}; not used for {}", free.join(", "), taken.join(", "))
+                    format!("deprecated, use {}; not used for {}", news.join(", "), taken.join(", "))
                 }
             };
             problems.push(Problem::warning(&setting.origin, old, text));
             for new in free {
                 self.given.insert(new.to_owned(), setting.clone());
+                renamed.insert(new);
             }
         }
         debug_assert!(
             ALIASES.iter().all(|(_, old)| !self.given.contains_key(*old)),
             "every old name is replaced"
         );
+        renamed
     }
 
-    fn check(&mut self, around: &Surroundings, problems: &mut Vec<Problem>) {
+    /// Checks every value; the effect of `renamed` keys has been told.
+    fn check(&mut self, around: &Surroundings, renamed: &BTreeSet<&str>, problems: &mut Vec<Problem>) {
         let services = |name: &str| around.service(name);
         for (key, setting) in &mut self.given {
             let Some(def) = keys::find(key) else { continue };
@@ -210,14 +235,24 @@ impl Settings {
                 problem.severity = misfit.severity;
                 problems.push(problem);
             }
-            let note = match def.effect {
-                Use::Now => continue,
-                Use::Later => "has no effect in this version yet",
-                Use::Never => "accepted, but not needed any more",
-            };
-            problems.push(Problem::note(&setting.origin, key, note));
+            if let Some(note) = def.effect.note().filter(|_| !renamed.contains(key.as_str())) {
+                problems.push(Problem::note(&setting.origin, key, note));
+            }
         }
     }
+}
+
+/// A new name, with a word on its effect where it has none.
+fn with_effect(key: &str) -> String {
+    match keys::find(key).and_then(|def| def.effect.note()) {
+        Some(note) => format!("{key} ({note})"),
+        None => key.to_owned(),
+    }
+}
+
+/// Whether a key stands somewhere under a section.
+fn is_below(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The environment variable of a key.
@@ -258,7 +293,8 @@ fn shape_like(def: &KeyDef, key: &str) -> String {
     shaped.join(".")
 }
 
-fn suggestion<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// What is wrong with a name, and the one that was probably meant.
+pub(super) fn suggestion<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(name, known) {
         Some(near) => format!("{what}, did you mean {near}?"),
         None => what.to_owned(),

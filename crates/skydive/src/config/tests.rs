@@ -177,7 +177,7 @@ fn one_old_name_may_stand_for_several_new_ones() {
     assert_eq!(
         told(&loaded)[0],
         "a.yml:3: warning: auth.analyzer_password: deprecated, use agent.auth.cluster.password, \
-         analyzer.auth.cluster.password"
+         analyzer.auth.cluster.password (has no effect in this version yet)"
     );
 }
 
@@ -291,10 +291,7 @@ fn what_is_not_yaml_names_the_line() {
         assert!(told[0].starts_with(line) && told[0].contains("error"), "{told:?}");
     }
     assert_told("a:\n\tc: d\n", &["a.yml:2: error: tabs disallowed within this context (block indentation)"]);
-    assert_told(
-        "host_id: a\nhost_id: b\n",
-        &["a.yml:2: warning: host_id: given twice in this file, the last one counts"],
-    );
+    assert_told("host_id: a\nhost_id: b\n", &["a.yml:2: warning: host_id: given twice, the last one counts"]);
     assert_eq!(load_text("host_id: a\nhost_id: b\n").resolved.host_id, "b");
     assert_told("", &[]);
     assert_told("# nothing\n", &[]);
@@ -321,11 +318,72 @@ fn foreign_storages_are_replaced_loudly() {
         told(&loaded),
         [
             "a.yml:3: warning: analyzer.topology.backend: storage `es7` (elasticsearch) is not supported: NOTHING IS \
-          WRITTEN THERE, the embedded storage is used instead"
+             WRITTEN THERE, nor anywhere else: this version keeps neither history nor flows yet"
         ]
     );
     assert!(load_text("analyzer.flow.backend: nowhere\n").has_errors());
     assert_told("analyzer.flow.backend: memory\n", &[]);
+}
+
+#[test]
+fn what_is_worse_than_without_effect_is_told_once() {
+    let about = |text: &str, key: &str| {
+        let loaded = load_text(text);
+        let lines: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        lines.into_iter().filter(|line| line.contains(key)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        about("tls.server_cert: a\n", "server_cert"),
+        ["a.yml:1: error: tls.server_cert: TLS is not available in this version; it will not run in clear"]
+    );
+    assert_eq!(about("tls.ca_cert: a\n", "ca_cert").len(), 1);
+    assert_eq!(about("analyzer.topology.backend: elasticsearch\n", "backend").len(), 1);
+    assert_eq!(
+        about("auth.analyzer_username: u\n", "username"),
+        ["a.yml:1: warning: auth.analyzer_username: deprecated, use agent.auth.cluster.username, \
+          analyzer.auth.cluster.username (has no effect in this version yet)"]
+    );
+}
+
+#[test]
+fn metadata_of_the_host_keeps_what_is_empty() {
+    let metadata = |loaded: Loaded| {
+        assert_eq!(told(&loaded), [""; 0]);
+        serde_json::Value::Object(loaded.resolved.agent.metadata)
+    };
+    let expected = serde_json::json!({"nul": null, "emptymap": {}, "emptylist": []});
+    let text = "agent: {metadata: {nul: null, emptymap: {}, emptylist: []}}\n";
+    assert_eq!(metadata(load_text(text)), expected);
+    let json = r#"{"nul": null, "emptymap": {}, "emptylist": []}"#;
+    assert_eq!(metadata(load_env(&[("SKYDIVE_AGENT_METADATA", json)])), expected);
+    assert_eq!(metadata(load_text(&show(&load_text(text)))), expected);
+    // Elsewhere it is as if the key were absent, and an empty section takes nothing away.
+    assert_eq!(metadata(load_text("agent: {metadata: {}}\nhttp: {}\n")), serde_json::json!({}));
+    let files = [file("1.yml", "agent.metadata.a: {b: 1}"), file("2.yml", "agent.metadata.a: {}")];
+    assert_eq!(metadata(load(&files, &[], &around(&[]))), serde_json::json!({"a": {"b": 1}}));
+    assert_eq!(metadata(load_text("agent.metadata: {a: {}, a.b: 2}\n")), serde_json::json!({"a": {"b": 2}}));
+}
+
+#[test]
+fn values_that_cannot_stand_beside_each_other_are_told() {
+    for (text, told, metadata) in [
+        (
+            "agent.metadata:\n  a: 3\n  a.b: 2\n",
+            "a.yml:3: warning: agent.metadata.a.b: cannot stand beside agent.metadata.a, the last one counts",
+            serde_json::json!({"a": {"b": 2}}),
+        ),
+        (
+            "agent.metadata:\n  a.b: 2\n  a: 3\n",
+            "a.yml:3: warning: agent.metadata.a: cannot stand beside agent.metadata.a.b, the last one counts",
+            serde_json::json!({"a": 3}),
+        ),
+    ] {
+        assert_told(text, &[told]);
+        assert_eq!(serde_json::Value::Object(load_text(text).resolved.agent.metadata), metadata);
+    }
+    // A later source replaces what an earlier one says.
+    let files = [file("1.yml", "agent.metadata.a: 3"), file("2.yml", "agent.metadata.a.b: 2")];
+    assert_eq!(told(&load(&files, &[], &around(&[]))), [""; 0]);
 }
 
 #[test]
@@ -347,6 +405,17 @@ fn files_for_the_host_node_are_checked() {
         .map(|name| format!("a.yml:3: error: agent.metadata_config.files: entry 2 has no {name}"))
         .to_vec();
     assert_eq!(told(&loaded), missing);
+    assert_told(
+        "agent.metadata_config.files: [{path: /a, type: ini, name: A, selector: s, selektor: k, extra: 1}, hello]\n",
+        &["a.yml:1: error: agent.metadata_config.files: entry 2: text where a section is expected"],
+    );
+    assert_told(
+        "agent.metadata_config.files: [{path: /a, type: ini, name: A, selector: s, selektor: k, extra: 1}]\n",
+        &[
+            "a.yml:1: warning: agent.metadata_config.files: entry 1: unknown field `extra`",
+            "a.yml:1: warning: agent.metadata_config.files: entry 1: unknown field `selektor`, did you mean selector?",
+        ],
+    );
 }
 
 #[test]

@@ -39,7 +39,7 @@ const MAX_DEPTH: usize = 64;
 /// Events replayed by aliases before the document counts as an alias bomb.
 const MAX_REPLAYED: usize = 100_000;
 
-/// Reads one document into its leaves, in document order. Keys without a value are left out.
+/// Reads one document into its leaves, in document order. A key without a value and an empty section are leaves too.
 pub(crate) fn leaves(text: &str) -> Result<Vec<Leaf>, Unreadable> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
@@ -69,7 +69,7 @@ pub(crate) fn leaves(text: &str) -> Result<Vec<Leaf>, Unreadable> {
 /// The leaves of a value that was given as one piece, such as JSON in a variable.
 pub(crate) fn leaves_of(prefix: &str, raw: Raw, line: u64) -> Vec<Leaf> {
     match raw {
-        Raw::Map(entries) => {
+        Raw::Map(entries) if !entries.is_empty() => {
             entries.into_iter().flat_map(|(name, raw)| leaves_of(&join(prefix, &name), raw, line)).collect()
         }
         raw => vec![Leaf { key: prefix.to_owned(), line, raw }],
@@ -86,9 +86,8 @@ fn flatten(prefix: &str, entries: Vec<(Spanned<String>, Node)>, leaves: &mut Vec
     for (name, node) in entries {
         let key = join(prefix, &name.value.to_lowercase());
         match node {
-            Node::Leaf(Raw::Null) => {}
-            Node::Leaf(raw) => leaves.push(Leaf { key, line: name.referenced.line(), raw }),
-            Node::Map(entries) => flatten(&key, entries, leaves),
+            Node::Map(entries) if !entries.is_empty() => flatten(&key, entries, leaves),
+            node => leaves.push(Leaf { key, line: name.referenced.line(), raw: node.into_raw() }),
         }
     }
 }

@@ -68,9 +68,12 @@ fn single(kind: Kind, raw: &Raw, services: Services<'_>) -> Result<Typed, String
     match kind {
         Kind::Section | Kind::SecretSection => Ok(Typed::Raw(raw.clone())),
         Kind::Records => match raw {
-            Raw::List(items) if items.iter().all(|item| matches!(item, Raw::Map(_))) => {
-                Ok(Typed::Raw(raw.clone()))
-            }
+            Raw::List(items) => match items.iter().position(|item| !matches!(item, Raw::Map(_))) {
+                Some(at) => {
+                    Err(format!("entry {}: {} where a section is expected", at + 1, items[at].kind()))
+                }
+                None => Ok(Typed::Raw(raw.clone())),
+            },
             Raw::Text(text) if text.is_empty() => Ok(Typed::Raw(Raw::List(Vec::new()))),
             other => Err(format!("{} where a list of sections is expected", other.kind())),
         },
