@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use skydive_packet::application::dns;
 use skydive_packet::{LayerKind, LinkType};
 use skydive_value::{SmolStr, Timestamp};
 
@@ -234,7 +235,7 @@ pub struct RawPacket {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extra {
     /// The latest DNS message.
-    pub dns: Option<()>,
+    pub dns: Option<dns::Message>,
     /// When that was.
     pub dns_at: Timestamp,
     /// Time from the latest question to its answer; nanoseconds.

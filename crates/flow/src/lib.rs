@@ -13,7 +13,7 @@ mod table;
 mod tcp;
 mod tracking;
 
-pub use defragment::{BadFragment, DefragmentCounters, Defragmenter, Fragment, DefragmentLimits};
+pub use defragment::{BadFragment, DefragmentCounters, DefragmentLimits, Defragmenter, Fragment};
 pub use flow::{
     Dhcp4, Extra, Finish, Flow, FlowId, Http, Icmp, IcmpKind, IpMetric, Link, Network, RawPacket,
     StreamMetric, TcpMetric, TcpSide, Tls, Transport, TransportProtocol, Vrrp,
@@ -21,5 +21,5 @@ pub use flow::{
 pub use key::KeyMode;
 pub use metric::Metric;
 pub use record::FlowView;
-pub use table::{FlowTable, TableConfig, TableCounters, Told};
+pub use table::{ExtraLayers, FlowTable, TableConfig, TableCounters, Told};
 pub use tcp::{Side, TcpState};

@@ -9,6 +9,7 @@ use skydive_value::{SmolStr, Timestamp};
 
 use crate::key::{Key, KeyTransport, Octets, TransportKind};
 use crate::names::Names;
+use crate::tcp::TcpState;
 use crate::tracking::Tracking;
 use crate::{
     Extra, Finish, Flow, FlowId, Icmp, IcmpKind, IpMetric, Link, Metric, Network, RawPacket, Transport,
@@ -75,11 +76,13 @@ pub(crate) struct Update {
 /// What few flows have.
 #[derive(Debug, Default)]
 pub(crate) struct More {
+    pub(crate) tcp: Option<TcpState>,
     pub(crate) ip: Option<IpMetric>,
     pub(crate) raw: Vec<RawPacket>,
     pub(crate) raw_count: u64,
-    pub(crate) extra: Extra,
-    pub(crate) has_extra: bool,
+    pub(crate) extra: Option<Box<Extra>>,
+    /// Id and time of a DNS question that waits for its answer.
+    pub(crate) dns_asked: Option<(u16, i64)>,
 }
 
 /// A flow of the table, to be read without copying it.
@@ -197,14 +200,14 @@ impl FlowView<'_> {
                 Some(update) => Some(update.told),
                 None => (hot.state & ENDED != 0).then(|| record.metric()),
             },
-            tcp: None,
+            tcp: more.and_then(|more| more.tcp.as_ref()).map(|tcp| Box::new(tcp.metric())),
             ip: more.and_then(|more| more.ip),
             finish: hot.finish,
             node_tid: node_tid.clone(),
             capture_id: capture_id.clone(),
             raw_packets: more.map_or_else(Vec::new, |more| more.raw.clone()),
             raw_packets_captured: more.map_or(0, |more| more.raw_count),
-            extra: more.filter(|more| more.has_extra).map(|more| Box::new(more.extra.clone())),
+            extra: more.and_then(|more| more.extra.clone()),
         }
     }
 }

@@ -13,6 +13,8 @@ use skydive_packet::{Decoder, End, Layers};
 use skydive_prefetch::prefetch;
 use skydive_value::SmolStr;
 
+pub use extra::ExtraLayers;
+
 use crate::index::Index;
 use crate::key::{Key, KeyMode, Part, Seeds, part};
 use crate::names::Names;
@@ -20,6 +22,7 @@ use crate::record::{Cold, FlowView, Hot, Record};
 use crate::{FlowId, TransportProtocol};
 
 mod create;
+mod extra;
 mod observe;
 mod timer;
 
@@ -36,6 +39,8 @@ pub struct TableConfig {
     pub key_mode: KeyMode,
     /// Whether TCP is watched in detail ([`crate::TcpMetric`]).
     pub tcp_metric: bool,
+    /// Which applications' messages are read.
+    pub extra_layers: ExtraLayers,
     /// Packets kept per flow over its life.
     pub raw_packets: u64,
     /// Names of applications by port.
@@ -124,6 +129,7 @@ impl Default for TableConfig {
             max_entries: Some(500_000),
             key_mode: KeyMode::default(),
             tcp_metric: false,
+            extra_layers: ExtraLayers::NONE,
             raw_packets: 0,
             application_ports: HashMap::new(),
             application_timeout: HashMap::new(),

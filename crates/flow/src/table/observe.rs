@@ -1,11 +1,15 @@
 //! What each packet does to its flow.
 
 use skydive_packet::file::Packet;
-use skydive_packet::{Layers, LinkType};
+use skydive_packet::wire::ipv4::Ipv4;
+use skydive_packet::wire::ipv6::Ipv6;
+use skydive_packet::wire::tcp::{Options, Tcp};
+use skydive_packet::{LayerKind, Layers, LinkType};
 
-use super::FlowTable;
+use super::{ExtraLayers, FlowTable};
 use crate::key::{ECHO_REPLY, ECHO_REQUEST, NONE, Part, TransportKind};
-use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, timestamp};
+use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, Record, millis, timestamp};
+use crate::tcp::Side;
 use crate::{Finish, RawPacket};
 
 const FIN: u8 = 0x01;
@@ -24,6 +28,14 @@ impl FlowTable {
             TransportKind::Tcp => record.hot.tcp(from_a, part.flags, packet.at),
             TransportKind::Icmp4 | TransportKind::Icmp6 => record.hot.echo(part.flags, packet.at),
             _ => {}
+        }
+        if self.config.tcp_metric && part.kind == TransportKind::Tcp {
+            record.watch_tcp(from_a, part, packet, layers);
+        }
+        if self.config.extra_layers != ExtraLayers::NONE {
+            let (from, to) = part.layers;
+            let layers = layers.as_slice().get(usize::from(from)..usize::from(to)).unwrap_or_default();
+            record.read_extra(self.config.extra_layers, layers, packet.bytes, part.kind, packet.at);
         }
         if self.config.raw_packets > 0 {
             self.keep_raw(place, part, packet, layers);
@@ -52,6 +64,30 @@ impl FlowTable {
                 (false, true) => LinkType::IPV6,
             },
         });
+    }
+}
+
+impl Record {
+    #[inline]
+    fn watch_tcp(&mut self, from_a: bool, part: &Part, packet: &Packet<'_>, layers: &Layers) {
+        let layer = |place: u8| layers.as_slice().get(usize::from(place));
+        let (Some(network), Some(transport)) = (layer(part.network), layer(part.transport)) else { return };
+        let Some(header) = Tcp::parse(transport.bytes_of(packet.bytes)) else { return };
+        let bytes = network.bytes_of(packet.bytes);
+        // On the wire, where the header says how long the packet is: the snap length may have cut it.
+        let (ttl, len) = match Ipv4::parse(bytes) {
+            Some(ip) if network.kind == LayerKind::IPv4 => (ip.ttl(), u32::from(ip.total_len())),
+            _ => match Ipv6::parse(bytes) {
+                Some(ip) => (ip.hop_limit(), u32::from(ip.payload_len()) + Ipv6::LEN as u32),
+                None => return,
+            },
+        };
+        let len = if len == 0 { network.end - network.start } else { len };
+        let headers = (transport.start - network.start) + header.header_len() as u32;
+        let options = Options::of(transport.header_of(packet.bytes));
+        let side = if from_a { Side::A } else { Side::B };
+        let tcp = self.more().tcp.get_or_insert_default();
+        tcp.packet(side, header, options, len.saturating_sub(headers), ttl, millis(packet.at));
     }
 }
 

@@ -1,0 +1,162 @@
+//! What applications say in the clear, for captures that ask for it.
+
+use std::ops::{BitOr, BitOrAssign};
+
+use skydive_packet::application::{Text, dhcp4, dns, http1, tls, vrrp};
+use skydive_packet::{Layer, LayerKind};
+use skydive_value::SmolStr;
+
+use crate::key::TransportKind;
+use crate::record::{Record, timestamp};
+use crate::{Dhcp4, Extra, Http, Tls, Vrrp};
+
+/// Which applications' messages are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ExtraLayers(pub u8);
+
+/// Longest text kept of one field.
+const TEXT_MAX: usize = 1024;
+/// Packets of a flow in which the first words of a connection are looked for.
+const FIRST_WORDS: u64 = 8;
+/// Protocols kept of those that a client offers.
+const PROTOCOLS_MAX: usize = 16;
+
+impl ExtraLayers {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// VRRP advertisements.
+    pub const VRRP: Self = Self(1);
+    /// DNS messages.
+    pub const DNS: Self = Self(2);
+    /// DHCPv4 messages.
+    pub const DHCPV4: Self = Self(4);
+    /// The name in a TLS ClientHello.
+    pub const TLS: Self = Self(8);
+    /// The first line of an HTTP/1 request.
+    pub const HTTP: Self = Self(16);
+    /// All there are and will be.
+    pub const ALL: Self = Self(255);
+
+    /// Whether any of `of` is among these.
+    pub fn has(self, of: Self) -> bool {
+        self.0 & of.0 != 0
+    }
+}
+
+impl BitOr for ExtraLayers {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for ExtraLayers {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl Record {
+    /// Reads what a packet says. `layers` are those of the flow's part.
+    #[cold]
+    pub(super) fn read_extra(
+        &mut self,
+        wanted: ExtraLayers,
+        layers: &[Layer],
+        bytes: &[u8],
+        kind: TransportKind,
+        at: i64,
+    ) {
+        let packets = self.hot.counts[0] + self.hot.counts[2];
+        let Some(last) = layers.last() else { return };
+        match last.kind {
+            LayerKind::DNS if wanted.has(ExtraLayers::DNS) => self.read_dns(last.bytes_of(bytes), at),
+            LayerKind::DHCPv4 if wanted.has(ExtraLayers::DHCPV4) && packets == 1 => {
+                if let Some(message) = dhcp4::Message::parse(last.bytes_of(bytes)) {
+                    self.extra().dhcp4 = Some(dhcp4_of(message));
+                }
+            }
+            LayerKind::VRRP if wanted.has(ExtraLayers::VRRP) && packets == 1 => {
+                if let Some(message) = vrrp::Advertisement::parse(last.bytes_of(bytes)) {
+                    self.extra().vrrp = Some(Vrrp {
+                        adver_int: message.interval(),
+                        priority: message.priority(),
+                        version: message.version(),
+                        virtual_router: message.virtual_router(),
+                    });
+                }
+            }
+            LayerKind::TCP if kind == TransportKind::Tcp && packets <= FIRST_WORDS => {
+                let payload = last.payload_of(bytes);
+                if wanted.has(ExtraLayers::TLS) && tls::is_client_hello(payload) {
+                    self.read_tls(payload);
+                } else if wanted.has(ExtraLayers::HTTP) && http1::is_request(payload) {
+                    self.read_http(payload);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.more().extra.get_or_insert_default()
+    }
+
+    /// The latest message is kept, and how long the answer to the latest question took.
+    fn read_dns(&mut self, bytes: &[u8], at: i64) {
+        let Ok(message) = dns::Message::parse(bytes) else { return };
+        let id = message.header.id();
+        let asked = &mut self.more().dns_asked;
+        let mut latency = None;
+        if !message.header.is_response() {
+            *asked = Some((id, at));
+        } else if let Some((_, asked_at)) = asked.take_if(|(asked, _)| *asked == id) {
+            latency = Some(at.saturating_sub(asked_at).max(0) as u64);
+        }
+        let extra = self.extra();
+        extra.dns_latency = latency.or(extra.dns_latency);
+        extra.dns = Some(message);
+        extra.dns_at = timestamp(at);
+    }
+
+    fn read_tls(&mut self, payload: &[u8]) {
+        let Ok(hello) = tls::ClientHello::parse(payload) else { return };
+        let extra = self.extra();
+        if extra.tls.is_none() {
+            extra.tls = Some(Tls {
+                server_name: hello.server_name().map(text).unwrap_or_default(),
+                alpn: hello.protocols().take(PROTOCOLS_MAX).map(text).collect(),
+                version: hello.latest_version().0,
+            });
+        }
+    }
+
+    fn read_http(&mut self, payload: &[u8]) {
+        let Some(request) = http1::Request::parse(payload) else { return };
+        let extra = self.extra();
+        if extra.http.is_none() {
+            extra.http = Some(Http {
+                method: request.method.into(),
+                target: text(request.target),
+                host: request.host.map(text).unwrap_or_default(),
+            });
+        }
+    }
+}
+
+fn dhcp4_of(message: dhcp4::Message<'_>) -> Dhcp4 {
+    Dhcp4 {
+        file: message.file().into(),
+        flags: message.flags(),
+        hardware_len: message.hardware_len(),
+        hardware_opts: message.hops(),
+        server_name: message.server_name().into(),
+        secs: message.seconds(),
+        xid: message.transaction(),
+    }
+}
+
+fn text(bytes: &[u8]) -> SmolStr {
+    SmolStr::from(Text(bytes.get(..TEXT_MAX).unwrap_or(bytes)).to_string())
+}
