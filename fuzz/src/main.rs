@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 
+mod application;
 mod capture_file;
 mod filter;
 mod message;
@@ -24,6 +25,7 @@ struct Target {
 }
 
 const TARGETS: &[Target] = &[
+    Target { name: "application", run: application::run },
     Target { name: "capture_file", run: capture_file::run },
     Target { name: "filter", run: filter::run },
     Target { name: "message", run: message::run },
