@@ -24,6 +24,7 @@ pub struct Defragmenter {
     /// Bytes allocated by `datagrams`.
     held: usize,
     whole: Vec<u8>,
+    whole_pieces: usize,
     counters: DefragmentCounters,
 }
 
@@ -180,6 +181,7 @@ impl Defragmenter {
             newest: NONE,
             held: 0,
             whole: Vec::new(),
+            whole_pieces: 0,
             counters: DefragmentCounters::default(),
         }
     }
@@ -187,6 +189,11 @@ impl Defragmenter {
     /// What became of fragments since the start.
     pub fn counters(&self) -> DefragmentCounters {
         self.counters
+    }
+
+    /// Fragments of the datagram that was put together last.
+    pub fn pieces(&self) -> usize {
+        self.whole_pieces
     }
 
     /// Datagrams that are not complete.
@@ -259,6 +266,7 @@ impl Defragmenter {
     }
 
     fn complete(&mut self, place: u32) -> Fragment<'_> {
+        self.whole_pieces = self.datagrams[place as usize].pieces.len();
         self.datagrams[place as usize].build(&mut self.whole);
         self.remove(place);
         self.counters.complete += 1;

@@ -3,7 +3,7 @@
 //! Millions of flows have a few dozen paths. A record keeps two numbers; the texts are made once.
 
 use hashbrown::HashMap;
-use skydive_packet::Layer;
+use skydive_packet::{Layer, LayerKind};
 use skydive_value::SmolStr;
 
 /// Most different names that are kept; further ones are called `Other`. Hostile packets can make many paths.
@@ -63,6 +63,14 @@ impl Names {
         }
         self.last = (kinds, numbers);
         numbers
+    }
+
+    /// As [`Names::of_layers`], for a packet whose layer at `cut` came in fragments: its path says so.
+    pub(crate) fn of_rebuilt(&mut self, layers: &[Layer], cut: usize) -> (u16, u16) {
+        let mut names: Vec<&str> = layers.iter().filter_map(|layer| layer.kind.path_name()).collect();
+        let nameless = layers.iter().take(cut).filter(|layer| layer.kind.path_name().is_none()).count();
+        names.insert((cut + 1 - nameless).min(names.len()), LayerKind::Fragment.name());
+        (self.number(&names.join("/")), self.number(names.last().copied().unwrap_or_default()))
     }
 
     fn of_text(&mut self, layers: &[Layer]) -> (u16, u16) {

@@ -15,6 +15,8 @@ use skydive_value::SmolStr;
 
 pub use extra::ExtraLayers;
 
+use self::fragment::{Fragments, Rebuilt};
+use crate::defragment::Defragmenter;
 use crate::index::Index;
 use crate::key::{Key, KeyMode, Part, Seeds, part};
 use crate::names::Names;
@@ -23,6 +25,7 @@ use crate::{FlowId, TransportProtocol};
 
 mod create;
 mod extra;
+mod fragment;
 mod observe;
 mod timer;
 
@@ -39,6 +42,8 @@ pub struct TableConfig {
     pub key_mode: KeyMode,
     /// Whether TCP is watched in detail ([`crate::TcpMetric`]).
     pub tcp_metric: bool,
+    /// Whether IPv4 datagrams are put together from their fragments.
+    pub defragment: bool,
     /// Which applications' messages are read.
     pub extra_layers: ExtraLayers,
     /// Packets kept per flow over its life.
@@ -60,7 +65,7 @@ pub struct TableConfig {
 pub struct TableCounters {
     /// Packets given.
     pub packets: u64,
-    /// Packets of which no part belongs to a flow.
+    /// Packets of which no part belongs to a flow: without addresses, or fragments kept for their datagram.
     pub unaccounted: u64,
     /// Packets by the reason why decoding ended, in the order of [`End::NAMES`].
     pub ends: [u64; End::NAMES.len()],
@@ -91,18 +96,21 @@ pub struct FlowTable {
     names: Names,
     counters: TableCounters,
     timer: timer::Timer,
+    defragmenter: Option<Defragmenter>,
     /// Where to look next for a flow to evict.
     hand: u32,
     batch: Batch,
 }
 
 /// Working memory of [`FlowTable::packets`], kept to be used again.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Batch {
     layers: Vec<Layers>,
     parts: Vec<Part>,
     /// Where each part's flow seems to be; only a guess, by the hash.
     likely: Vec<u32>,
+    /// Datagrams that fragments of the batch completed.
+    rebuilt: Vec<Rebuilt>,
 }
 
 /// Places of flows. Chunks never move, so growing copies nothing.
@@ -129,6 +137,7 @@ impl Default for TableConfig {
             max_entries: Some(500_000),
             key_mode: KeyMode::default(),
             tcp_metric: false,
+            defragment: false,
             extra_layers: ExtraLayers::NONE,
             raw_packets: 0,
             application_ports: HashMap::new(),
@@ -151,11 +160,13 @@ impl FlowTable {
             names: Names::new(),
             counters: TableCounters::default(),
             timer: timer::Timer::new(config.update, config.expire),
+            defragmenter: config.defragment.then(Defragmenter::default),
             hand: 0,
             batch: Batch {
                 layers: vec![Layers::new(); BATCH],
                 parts: Vec::with_capacity(4 * BATCH),
                 likely: Vec::with_capacity(4 * BATCH),
+                rebuilt: Vec::new(),
             },
             config,
         }
@@ -183,39 +194,65 @@ impl FlowTable {
 
     /// Counts packets. `tell` hears of flows that have to go for others.
     pub fn packets(&mut self, packets: &[Packet<'_>], mut tell: impl FnMut(FlowView<'_>, Told)) {
-        let mut batch =
-            std::mem::replace(&mut self.batch, Batch { layers: vec![], parts: vec![], likely: vec![] });
+        let mut batch = std::mem::take(&mut self.batch);
         for packets in packets.chunks(BATCH) {
-            self.decode(packets, &mut batch);
-            self.look_ahead(&mut batch);
-            let mut carrier = FlowId(0);
-            for (part, likely) in batch.parts.iter_mut().zip(&batch.likely) {
-                part.key.parent = if part.nested { carrier.0 } else { 0 };
-                let (Some(packet), Some(layers)) =
-                    (packets.get(usize::from(part.packet)), batch.layers.get(usize::from(part.packet)))
-                else {
-                    continue;
-                };
-                let place = match self.place_of(part, *likely) {
-                    Some(place) => place,
-                    None => self.create(part, packet, layers, &mut tell),
-                };
-                self.observe(place, part, packet, layers);
-                if part.carries {
-                    carrier = self.uuid(place);
-                }
+            self.stages(packets, None, &mut batch, &mut tell);
+            for rebuilt in std::mem::take(&mut batch.rebuilt) {
+                self.stages(&[rebuilt.packet()], Some(rebuilt.from), &mut batch, &mut tell);
             }
         }
         self.batch = batch;
     }
 
     #[inline]
-    fn decode(&mut self, packets: &[Packet<'_>], batch: &mut Batch) {
+    fn stages(
+        &mut self,
+        packets: &[Packet<'_>],
+        fragments: Option<Fragments>,
+        batch: &mut Batch,
+        tell: &mut impl FnMut(FlowView<'_>, Told),
+    ) {
+        self.decode(packets, fragments, batch);
+        self.look_ahead(batch);
+        let mut carrier = FlowId(0);
+        for (part, likely) in batch.parts.iter_mut().zip(&batch.likely) {
+            part.key.parent = if part.nested { carrier.0 } else { 0 };
+            let (Some(packet), Some(layers)) =
+                (packets.get(usize::from(part.packet)), batch.layers.get(usize::from(part.packet)))
+            else {
+                continue;
+            };
+            let place = match self.place_of(part, *likely) {
+                Some(place) => place,
+                None => self.create(part, packet, layers, fragments, tell),
+            };
+            self.observe(place, part, packet, layers);
+            if self.defragmenter.is_some() {
+                self.count_fragments(place, part, layers, fragments);
+            }
+            if part.carries {
+                carrier = self.uuid(place);
+            }
+        }
+    }
+
+    #[inline]
+    fn decode(&mut self, packets: &[Packet<'_>], fragments: Option<Fragments>, batch: &mut Batch) {
         batch.parts.clear();
         for (i, (packet, layers)) in packets.iter().zip(&mut batch.layers).enumerate() {
             self.config.decoder.decode(packet.bytes, packet.link, layers);
-            self.counters.ends[layers.end().index()] += 1;
             let before = batch.parts.len();
+            if fragments.is_none() {
+                self.counters.packets += 1;
+                self.counters.ends[layers.end().index()] += 1;
+                if let Some(defragmenter) = &mut self.defragmenter {
+                    let completed = batch.rebuilt.len();
+                    if fragment::take(defragmenter, packet, layers, &mut batch.rebuilt) {
+                        self.counters.unaccounted += u64::from(batch.rebuilt.len() == completed);
+                        continue;
+                    }
+                }
+            }
             for range in layers.parts() {
                 let parent =
                     if batch.parts.len() > before { batch.parts.last().map_or(0, |p| p.hash) } else { 0 };
@@ -241,7 +278,6 @@ impl FlowTable {
             }
             self.counters.unaccounted += u64::from(batch.parts.len() == before);
         }
-        self.counters.packets += packets.len() as u64;
     }
 
     #[inline]

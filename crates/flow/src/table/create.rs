@@ -11,6 +11,7 @@ use skydive_packet::wire::vlan::Vlan;
 use skydive_packet::wire::vxlan::Vxlan;
 use skydive_packet::{Layer, LayerKind, Layers};
 
+use super::fragment::Fragments;
 use super::{FlowTable, Told, hash32};
 use crate::TransportProtocol;
 use crate::key::{NONE, Part, TransportKind};
@@ -26,6 +27,7 @@ impl FlowTable {
         part: &Part,
         packet: &Packet<'_>,
         layers: &Layers,
+        fragments: Option<Fragments>,
         tell: &mut impl FnMut(FlowView<'_>, Told),
     ) -> u32 {
         if self.config.max_entries.is_some_and(|max| self.records.len >= max) {
@@ -33,7 +35,10 @@ impl FlowTable {
         }
         let (from, to) = part.layers;
         let layers = layers.as_slice().get(usize::from(from)..usize::from(to)).unwrap_or_default();
-        let (path, application) = self.names.of_layers(layers);
+        let (path, application) = match fragments.filter(|cut| cut.network == part.network) {
+            Some(cut) => self.names.of_rebuilt(layers, usize::from(cut.network - from)),
+            None => self.names.of_layers(layers),
+        };
         let mut cold = Cold { start: packet.at, path, application, ..Cold::default() };
         let (transport, has_link) = cold.read(layers, packet.bytes, part.network != NONE);
         let protocol = match transport {

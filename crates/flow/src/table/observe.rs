@@ -6,6 +6,7 @@ use skydive_packet::wire::ipv6::Ipv6;
 use skydive_packet::wire::tcp::{Options, Tcp};
 use skydive_packet::{LayerKind, Layers, LinkType};
 
+use super::fragment::Fragments;
 use super::{ExtraLayers, FlowTable};
 use crate::key::{ECHO_REPLY, ECHO_REQUEST, NONE, Part, TransportKind};
 use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, Record, millis, timestamp};
@@ -40,6 +41,24 @@ impl FlowTable {
         if self.config.raw_packets > 0 {
             self.keep_raw(place, part, packet, layers);
         }
+    }
+
+    /// Every IPv4 flow tells of its fragments when they are put together; in a tunnel the innermost.
+    #[cold]
+    pub(super) fn count_fragments(
+        &mut self,
+        place: u32,
+        part: &Part,
+        layers: &Layers,
+        fragments: Option<Fragments>,
+    ) {
+        let network = layers.as_slice().get(usize::from(part.network));
+        if part.carries || network.is_none_or(|network| network.kind != LayerKind::IPv4) {
+            return;
+        }
+        let Some(record) = self.records.at_mut(place) else { return };
+        let ip = record.more().ip.get_or_insert_default();
+        ip.fragments += fragments.filter(|cut| cut.network == part.network).map_or(0, |cut| cut.swallowed);
     }
 
     fn keep_raw(&mut self, place: u32, part: &Part, packet: &Packet<'_>, layers: &Layers) {

@@ -51,6 +51,9 @@ impl FlowTable {
             Next { update: now.saturating_add(update), expire: now.saturating_add(expire), before: now };
         let mut next = *self.timer.next.get_or_insert(next.unwrap_or(first));
         if now >= next.update {
+            if let Some(defragmenter) = &mut self.defragmenter {
+                defragmenter.flush(timestamp(now));
+            }
             self.update(now, &mut tell);
             next.update = now.saturating_add(update);
         }

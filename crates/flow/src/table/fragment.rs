@@ -1,0 +1,87 @@
+//! Fragments on their way to being a datagram.
+
+use skydive_packet::file::Packet;
+use skydive_packet::wire::geneve::Geneve;
+use skydive_packet::wire::vlan::Vlan;
+use skydive_packet::wire::vxlan::Vxlan;
+use skydive_packet::{End, Layer, LayerKind, Layers, LinkType};
+
+use crate::defragment::{Defragmenter, Fragment};
+use crate::record::timestamp;
+
+/// A packet in place of the fragment that completed it.
+#[derive(Debug)]
+pub(super) struct Rebuilt {
+    bytes: Vec<u8>,
+    at: i64,
+    wire_len: u32,
+    link: LinkType,
+    pub(super) from: Fragments,
+}
+
+/// What a rebuilt packet was made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fragments {
+    /// Place of the network layer that was cut.
+    pub(super) network: u8,
+    /// Fragments before the one that completed it.
+    pub(super) swallowed: u64,
+}
+
+impl Rebuilt {
+    pub(super) fn packet(&self) -> Packet<'_> {
+        let Self { bytes, at, wire_len, link, .. } = self;
+        Packet { bytes, at: *at, wire_len: *wire_len, interface: 0, link: *link }
+    }
+}
+
+/// Takes a packet if it is a fragment; the datagram that it completes goes to `rebuilt`.
+#[inline]
+pub(super) fn take(
+    defragmenter: &mut Defragmenter,
+    packet: &Packet<'_>,
+    layers: &Layers,
+    rebuilt: &mut Vec<Rebuilt>,
+) -> bool {
+    layers.end() == End::Fragment && take_fragment(defragmenter, packet, layers.as_slice(), rebuilt)
+}
+
+#[cold]
+fn take_fragment(
+    defragmenter: &mut Defragmenter,
+    packet: &Packet<'_>,
+    layers: &[Layer],
+    rebuilt: &mut Vec<Rebuilt>,
+) -> bool {
+    let [around @ .., network, _] = layers else { return false };
+    if network.kind != LayerKind::IPv4 {
+        return false;
+    }
+    let bytes = network.bytes_of(packet.bytes);
+    match defragmenter.push(bytes, scope(around, packet.bytes), timestamp(packet.at)) {
+        Fragment::Untouched => false,
+        Fragment::Swallowed | Fragment::Bad(_) => true,
+        Fragment::Complete(datagram) => {
+            let before = packet.bytes.get(..network.start as usize).unwrap_or_default();
+            let bytes = [before, datagram].concat();
+            let swallowed = defragmenter.pieces().saturating_sub(1) as u64;
+            let from = Fragments { network: around.len() as u8, swallowed };
+            rebuilt.push(Rebuilt { bytes, at: packet.at, wire_len: packet.wire_len, link: packet.link, from });
+            true
+        }
+    }
+}
+
+/// Tells networks with the same addresses apart.
+fn scope(around: &[Layer], bytes: &[u8]) -> u64 {
+    around.iter().fold(0, |scope: u64, layer| {
+        let header = layer.bytes_of(bytes);
+        let number = match layer.kind {
+            LayerKind::Dot1Q => Vlan::parse(header).map_or(0, Vlan::id).into(),
+            LayerKind::VXLAN => Vxlan::parse(header).map_or(0, Vxlan::vni),
+            LayerKind::Geneve => Geneve::parse(header).map_or(0, Geneve::vni),
+            _ => return scope,
+        };
+        scope.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number) + 1)
+    })
+}
