@@ -8,6 +8,7 @@ mod index;
 mod key;
 mod metric;
 mod names;
+mod reassemble;
 mod record;
 mod table;
 mod tcp;
@@ -20,6 +21,7 @@ pub use flow::{
 };
 pub use key::KeyMode;
 pub use metric::Metric;
+pub use reassemble::Stream;
 pub use record::FlowView;
 pub use table::{ExtraLayers, FlowTable, TableConfig, TableCounters, Told};
 pub use tcp::{Side, TcpState};
