@@ -1,6 +1,7 @@
 //! What IP carries to a host.
 
 use super::dispatch::by_port;
+use super::tunnel::is_stack;
 use super::{Fault, Header, Next};
 use crate::layer::{End, LayerKind};
 use crate::wire::icmp4::Icmp4;
@@ -47,23 +48,47 @@ pub(super) fn udp(rest: &[u8], mpls_port: u16) -> Result<Header, Fault> {
     Ok(Header { len: Udp::LEN, total, next: udp_next(udp, rest, mpls_port) })
 }
 
+/// The port of the destination says what follows, else that of the source; of a tunnel only that of the destination,
+/// since its sender chooses any source port to spread flows (RFC 7348 section 5, RFC 7510 section 3).
 #[inline]
 fn udp_next(udp: Udp<'_>, rest: &[u8], mpls_port: u16) -> Next {
     let (source, destination) = (udp.source(), udp.destination());
-    let known = by_port(destination).or_else(|| by_port(source)).unwrap_or(LayerKind::UDP);
+    let known = by_port(destination).or_else(|| by_port(source).filter(|kind| !is_spread(*kind)));
+    let Some(known) = known else {
+        let configured = mpls_port != 0 && (destination == mpls_port || source == mpls_port);
+        return if configured { Ok(LayerKind::MPLS) } else { Err(End::Payload) };
+    };
+    if !is_spread(known) {
+        return Ok(known);
+    }
+    // Ports of tunnels lie among those that a client may get: what follows must look like one.
+    let payload = rest.get(Udp::LEN..).unwrap_or_default();
     match known {
-        LayerKind::UDP if mpls_port != 0 && (destination == mpls_port || source == mpls_port) => {
-            Ok(LayerKind::MPLS)
-        }
-        LayerKind::UDP => Err(End::Payload),
         // Linux speaks the generic form on any port it is told to; the bit is reserved in the plain one.
-        LayerKind::VXLAN
-            if rest.get(Udp::LEN..).and_then(Vxlan::parse).is_some_and(Vxlan::has_next_protocol) =>
-        {
-            Ok(LayerKind::VXLANGPE)
+        LayerKind::VXLAN if Vxlan::parse(payload).is_some_and(Vxlan::has_next_protocol) => {
+            is_vxlan(payload, LayerKind::VXLANGPE)
         }
+        LayerKind::VXLAN | LayerKind::VXLANGPE => is_vxlan(payload, known),
+        LayerKind::MPLS if !is_stack(payload) => Err(End::Payload),
         known => Ok(known),
     }
+}
+
+/// Tunnels that spread flows over their source port.
+#[inline]
+fn is_spread(kind: LayerKind) -> bool {
+    matches!(kind, LayerKind::VXLAN | LayerKind::VXLANGPE | LayerKind::Geneve | LayerKind::MPLS)
+}
+
+/// `kind`, unless what must be zero is not. A header that was cut is believed.
+#[inline]
+fn is_vxlan(payload: &[u8], kind: LayerKind) -> Next {
+    let sound = payload.first_chunk().is_none_or(|&[flags, one, two, next, _, _, _, last]| {
+        let group = flags & 0x80 != 0;
+        let reserved = (one | two == 0 || group) && (next == 0 || group || kind == LayerKind::VXLANGPE);
+        last == 0 && reserved
+    });
+    if sound { Ok(kind) } else { Err(End::Payload) }
 }
 
 /// Flags, length of the header in words of 16 bits, ports, length of the payload, sequence numbers, checksum.

@@ -75,6 +75,21 @@ pub(super) fn mpls(rest: &[u8]) -> Result<Header, Fault> {
     Ok(Header::open(Mpls::LEN + gap, rest, Ok(next)))
 }
 
+/// Whether bytes could be labels with something below that can be told. Bytes that were cut before are believed.
+#[cold]
+pub(super) fn is_stack(bytes: &[u8]) -> bool {
+    let (labels, _) = bytes.as_chunks::<{ Mpls::LEN }>();
+    let bottom = labels.iter().position(|label| Mpls::parse(label).is_some_and(Mpls::is_bottom));
+    let Some(below) = bottom.and_then(|at| bytes.get((at + 1) * Mpls::LEN..)) else { return false };
+    match below_labels(below) {
+        (_, LayerKind::IPv4) => Ipv4::parse(below).is_none_or(|ip| {
+            is_sound_ipv4(below, ip.header_len()) || usize::from(ip.total_len()) == below.len()
+        }),
+        (_, LayerKind::IPv6) => Ipv6::parse(below).is_none_or(|ip| by_protocol(ip.next_header()).is_ok()),
+        (gap, _) => below.len() < gap + Ethernet::LEN || is_frame_at(below, gap),
+    }
+}
+
 /// What lies below the last label, and where: nothing in the packet says it. Not inlined because the loop has no
 /// registers for it.
 ///
