@@ -236,8 +236,8 @@ pub struct RawPacket {
 pub struct Extra {
     /// The latest DNS message.
     pub dns: Option<dns::Message>,
-    /// When that was.
-    pub dns_at: Timestamp,
+    /// When that was; nanoseconds since the epoch.
+    pub dns_at: i64,
     /// Time from the latest question to its answer; nanoseconds.
     pub dns_latency: Option<u64>,
     /// The first DHCPv4 message.
@@ -326,6 +326,21 @@ impl IcmpKind {
 impl std::fmt::Display for FlowId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:x}", self.0)
+    }
+}
+
+/// Text that is no identifier of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not 1 to 16 hexadecimal digits")]
+pub struct FlowIdError;
+
+impl std::str::FromStr for FlowId {
+    type Err = FlowIdError;
+
+    fn from_str(text: &str) -> Result<Self, FlowIdError> {
+        // The standard parser would take a sign.
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16).ok().filter(|_| is_hex).map(Self).ok_or(FlowIdError)
     }
 }
 

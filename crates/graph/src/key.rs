@@ -133,6 +133,10 @@ names! {
     METRIC = "Metric";
     /// Counters of the last sampling interval.
     LAST_UPDATE_METRIC = "LastUpdateMetric";
+    /// Within a metric: begin of its time, ms.
+    METRIC_START = "Start";
+    /// Within a metric: end of its time, ms.
+    METRIC_LAST = "Last";
     /// Inode of a namespace.
     INODE = "Inode";
     /// Device of a namespace's inode.

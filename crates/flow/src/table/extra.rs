@@ -7,7 +7,7 @@ use skydive_packet::{Layer, LayerKind};
 use skydive_value::SmolStr;
 
 use crate::key::TransportKind;
-use crate::record::{Record, timestamp};
+use crate::record::Record;
 use crate::{Dhcp4, Extra, Http, Tls, Vrrp};
 
 /// Which applications' messages are read.
@@ -117,7 +117,7 @@ impl Record {
         let extra = self.extra();
         extra.dns_latency = latency.or(extra.dns_latency);
         extra.dns = Some(message);
-        extra.dns_at = timestamp(at);
+        extra.dns_at = at;
     }
 
     fn read_tls(&mut self, payload: &[u8]) {

@@ -25,8 +25,8 @@ const SLICES: u32 = 10;
 const MIN_SLICE: Duration = Duration::from_millis(100);
 
 /// Keys of a metric beside its counters.
-const START: SmolStr = SmolStr::new_static("Start");
-const LAST: SmolStr = SmolStr::new_static("Last");
+const START: SmolStr = SmolStr::new_static(key::METRIC_START);
+const LAST: SmolStr = SmolStr::new_static(key::METRIC_LAST);
 
 impl Sampled {
     /// Takes the counters that came with the interface, if there were none before.
