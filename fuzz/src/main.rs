@@ -17,6 +17,7 @@ mod filter;
 mod message;
 mod netlink;
 mod query;
+mod reassembly;
 
 /// A parser under test.
 struct Target {
@@ -31,6 +32,7 @@ const TARGETS: &[Target] = &[
     Target { name: "message", run: message::run },
     Target { name: "netlink", run: netlink::run },
     Target { name: "query", run: query::run },
+    Target { name: "reassembly", run: reassembly::run },
 ];
 
 static CHOSEN: OnceLock<fn(&[u8])> = OnceLock::new();
