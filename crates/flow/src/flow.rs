@@ -199,9 +199,9 @@ pub struct StreamMetric {
     pub bytes: i64,
     /// Pieces whose time precedes that of the one before.
     pub segment_out_of_order: i64,
-    /// Gaps; -1 when the start was missed.
+    /// Gaps; a start that was missed is one.
     pub segment_skipped: i64,
-    /// Bytes in gaps.
+    /// Bytes in gaps; -1 for a start that was missed.
     pub segment_skipped_bytes: i64,
     /// 1 when the start was seen.
     pub saw_start: i64,

@@ -1,3 +1,5 @@
+//! Datagrams in bytes: their fragments, and what becomes of them.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

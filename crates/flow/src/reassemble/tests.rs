@@ -1,3 +1,5 @@
+//! Streams in segments, and those of the original captures.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Segments, and what they count as.
+
 use proptest::prelude::*;
 use skydive_packet::wire::tcp::{Flags, Options, Tcp};
 
