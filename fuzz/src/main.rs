@@ -14,6 +14,7 @@ use libfuzzer_sys::fuzz_target;
 mod application;
 mod capture_file;
 mod filter;
+mod flow;
 mod message;
 mod netlink;
 mod query;
@@ -29,6 +30,7 @@ const TARGETS: &[Target] = &[
     Target { name: "application", run: application::run },
     Target { name: "capture_file", run: capture_file::run },
     Target { name: "filter", run: filter::run },
+    Target { name: "flow", run: flow::run },
     Target { name: "message", run: message::run },
     Target { name: "netlink", run: netlink::run },
     Target { name: "query", run: query::run },

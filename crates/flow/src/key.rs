@@ -355,13 +355,12 @@ fn in_order<T>(source: T, destination: T, swapped: bool) -> (T, T) {
 
 #[inline]
 fn mac_number(mac: [u8; 6]) -> u64 {
-    let [a, b, c, d, e, f] = mac;
-    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    mac.into_iter().fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
 fn mac_bytes(number: u64) -> [u8; 6] {
-    let [_, _, a, b, c, d, e, f] = number.to_be_bytes();
-    [a, b, c, d, e, f]
+    let [_, _, mac @ ..] = number.to_be_bytes();
+    mac
 }
 
 #[inline]

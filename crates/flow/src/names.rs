@@ -30,6 +30,11 @@ impl Names {
         self.texts.get(usize::from(number)).unwrap_or(&NONE)
     }
 
+    /// All texts, each at its number.
+    pub(crate) fn texts(&self) -> &[SmolStr] {
+        &self.texts
+    }
+
     /// The number of a text.
     pub(crate) fn number(&mut self, text: &str) -> u16 {
         if let Some(number) = self.by_text.get(text) {

@@ -9,11 +9,12 @@ use skydive_value::{SmolStr, Timestamp};
 
 use crate::key::{Key, KeyTransport, Octets, TransportKind};
 use crate::names::Names;
+use crate::reassemble::Stream;
 use crate::tcp::TcpState;
 use crate::tracking::Tracking;
 use crate::{
-    Extra, Finish, Flow, FlowId, Icmp, IcmpKind, IpMetric, Link, Metric, Network, RawPacket, Transport,
-    TransportProtocol,
+    Extra, Finish, Flow, FlowId, Icmp, IcmpKind, IpMetric, Link, Metric, Network, RawPacket, StreamMetric,
+    TcpMetric, Transport, TransportProtocol,
 };
 
 #[derive(Debug)]
@@ -77,12 +78,22 @@ pub(crate) struct Update {
 #[derive(Debug, Default)]
 pub(crate) struct More {
     pub(crate) tcp: Option<TcpState>,
+    /// From A, from B.
+    pub(crate) streams: Option<Box<[StreamOrder; 2]>>,
     pub(crate) ip: Option<IpMetric>,
     pub(crate) raw: Vec<RawPacket>,
     pub(crate) raw_count: u64,
     pub(crate) extra: Option<Box<Extra>>,
     /// Id and time of a DNS question that waits for its answer.
     pub(crate) dns_asked: Option<(u16, i64)>,
+}
+
+/// A direction of a TCP connection being put in order.
+#[derive(Debug, Default)]
+pub(crate) struct StreamOrder {
+    pub(crate) order: Stream,
+    /// What was counted when it ended, or was given up.
+    pub(crate) told: StreamMetric,
 }
 
 /// A flow of the table, to be read without copying it.
@@ -200,7 +211,7 @@ impl FlowView<'_> {
                 Some(update) => Some(update.told),
                 None => (hot.state & ENDED != 0).then(|| record.metric()),
             },
-            tcp: more.and_then(|more| more.tcp.as_ref()).map(|tcp| Box::new(tcp.metric())),
+            tcp: more.and_then(More::tcp_metric),
             ip: more.and_then(|more| more.ip),
             finish: hot.finish,
             node_tid: node_tid.clone(),
@@ -208,6 +219,28 @@ impl FlowView<'_> {
             raw_packets: more.map_or_else(Vec::new, |more| more.raw.clone()),
             raw_packets_captured: more.map_or(0, |more| more.raw_count),
             extra: more.and_then(|more| more.extra.clone()),
+        }
+    }
+}
+
+impl More {
+    fn tcp_metric(&self) -> Option<Box<TcpMetric>> {
+        let mut metric = match (&self.tcp, &self.streams) {
+            (None, None) => return None,
+            (tcp, _) => tcp.as_ref().map(TcpState::metric).unwrap_or_default(),
+        };
+        if let Some([ab, ba]) = self.streams.as_deref() {
+            (metric.ab.stream, metric.ba.stream) = (ab.told, ba.told);
+        }
+        Some(Box::new(metric))
+    }
+
+    /// Puts streams in order that wait for what came before `since`, nanoseconds since the epoch; all of them at the
+    /// end of time.
+    pub(crate) fn flush_streams(&mut self, since: i64) {
+        for stream in self.streams.iter_mut().flat_map(|streams| streams.iter_mut()) {
+            let told = if since == i64::MAX { stream.order.flush() } else { stream.order.skip(since) };
+            stream.told = told.unwrap_or(stream.told);
         }
     }
 }

@@ -42,6 +42,8 @@ pub struct TableConfig {
     pub key_mode: KeyMode,
     /// Whether TCP is watched in detail ([`crate::TcpMetric`]).
     pub tcp_metric: bool,
+    /// Whether TCP streams are put in order ([`crate::StreamMetric`]).
+    pub reassemble: bool,
     /// Whether IPv4 datagrams are put together from their fragments.
     pub defragment: bool,
     /// Which applications' messages are read.
@@ -132,11 +134,12 @@ const NOWHERE: u32 = u32::MAX;
 impl Default for TableConfig {
     fn default() -> Self {
         Self {
-            update: Duration::from_secs(60),
-            expire: Duration::from_secs(600),
+            update: Duration::from_mins(1),
+            expire: Duration::from_mins(10),
             max_entries: Some(500_000),
             key_mode: KeyMode::default(),
             tcp_metric: false,
+            reassemble: false,
             defragment: false,
             extra_layers: ExtraLayers::NONE,
             raw_packets: 0,
@@ -190,6 +193,15 @@ impl FlowTable {
     /// The flows, those not yet told of included.
     pub fn flows(&self) -> impl Iterator<Item = FlowView<'_>> {
         self.records.iter().map(|(_, record)| self.view(record))
+    }
+
+    /// Gives up what waits for missing TCP segments, so that the flows tell of all that came.
+    pub fn flush_streams(&mut self) {
+        for record in self.records.chunks.iter_mut().flatten() {
+            if let Some(more) = &mut record.cold.more {
+                more.flush_streams(i64::MAX);
+            }
+        }
     }
 
     /// Counts packets. `tell` hears of flows that have to go for others.

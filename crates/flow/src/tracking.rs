@@ -40,7 +40,7 @@ impl Tracking {
         match key.transport() {
             KeyTransport::None => {}
             KeyTransport::Ports { low, high, kind } => {
-                hash.pair(&low.to_be_bytes(), &high.to_be_bytes(), kind)
+                hash.pair(&low.to_be_bytes(), &high.to_be_bytes(), kind);
             }
             KeyTransport::Tunnel { vni, port } => hash.pair(&vni.to_be_bytes(), &port.to_be_bytes(), 0),
             KeyTransport::Icmp(value) => hash.pair(&value.to_be_bytes(), &[], 0),

@@ -22,6 +22,10 @@ const DIFFERS: &[(&str, &str, &str)] = &[
     ("erspanII.pcap", "*", "ParentUUID"),
     ("erspanII.pcap", "*", "TrackingID"),
     ("erspanII.pcap", "*", "L3TrackingID"),
+    // Streams inside of a tunnel are put in order too; the original looks at the outer transport alone.
+    ("geneve.pcap", "*", "TCPMetric"),
+    // Bytes on the wire, not those that the snap length left.
+    ("link-type-12.pcap", "*", "TCPMetric"),
     // Flows without a network layer are counted in mode L3 too; the original leaves them at zero.
     ("eth-ip4-arp-dns-req-http-google.pcap", "full-L3", "Metric"),
 ];
@@ -31,6 +35,7 @@ fn config(options: &Value) -> TableConfig {
     let mut config = TableConfig {
         key_mode: if options["LayerKeyMode"] == "L3" { KeyMode::L3 } else { KeyMode::L2 },
         tcp_metric: options["ExtraTCPMetric"] == true,
+        reassemble: options["ReassembleTCP"] == true,
         defragment: options["IPDefrag"] == true,
         extra_layers: ExtraLayers(options["ExtraLayers"].as_u64().unwrap_or(0) as u8),
         raw_packets: options["RawPacketLimit"].as_u64().unwrap_or(0),
@@ -74,6 +79,7 @@ fn flows(bytes: &[u8], options: &Value) -> (Vec<Flow>, u64) {
             Step::More { .. } => break,
         }
     }
+    table.flush_streams();
     let unaccounted = filtered + table.counters().unaccounted;
     (table.flows().map(|flow| flow.to_flow()).collect(), unaccounted)
 }
@@ -132,6 +138,29 @@ fn fields(flow: &Flow) -> Value {
     if let Some(ip) = flow.ip {
         fields["IPMetric"] = json!({"Fragments": ip.fragments, "FragmentErrors": ip.fragment_errors});
     }
+    if let Some(tcp) = &flow.tcp {
+        let mut about = serde_json::Map::new();
+        for (name, side) in [("AB", &tcp.ab), ("BA", &tcp.ba)] {
+            for (field, value) in [
+                ("SynStart", side.syn_start),
+                ("SynTTL", side.syn_ttl.into()),
+                ("FinStart", side.fin_start),
+                ("RstStart", side.rst_start),
+                ("SegmentOutOfOrder", side.stream.segment_out_of_order),
+                ("SegmentSkipped", side.stream.segment_skipped),
+                ("SegmentSkippedBytes", side.stream.segment_skipped_bytes),
+                ("Packets", side.stream.packets),
+                ("Bytes", side.stream.bytes),
+                ("SawStart", side.stream.saw_start),
+                ("SawEnd", side.stream.saw_end),
+            ] {
+                if field != "SynTTL" || value != 0 {
+                    about.insert(format!("{name}{field}"), json!(value));
+                }
+            }
+        }
+        fields["TCPMetric"] = about.into();
+    }
     if !flow.node_tid.is_empty() {
         fields["NodeTID"] = json!(flow.node_tid.as_str());
     }
@@ -167,11 +196,19 @@ fn flows_are_those_of_the_original() {
                     failures.push(format!("{file} {name}: {field}: not expected"));
                 }
                 for (field, value) in wanted.as_object().unwrap() {
-                    let elsewhere =
-                        ["TCPMetric", "DNS", "LastUpdateMetric"].contains(&field.as_str());
+                    let elsewhere = ["DNS", "LastUpdateMetric"].contains(&field.as_str());
                     let differs =
                         DIFFERS.iter().any(|(f, n, k)| *f == file && (*n == name || *n == "*") && k == field);
-                    if !elsewhere && !differs && ours[field] != *value {
+                    // Ours knows more.
+                    let same = match ours[field].as_object() {
+                        Some(ours) if field == "TCPMetric" => value
+                            .as_object()
+                            .unwrap()
+                            .iter()
+                            .all(|(name, value)| ours.get(name) == Some(value)),
+                        _ => ours[field] == *value,
+                    };
+                    if !elsewhere && !differs && !same {
                         failures.push(format!("{file} {name}: {field}: {} is not {value}", ours[field]));
                     }
                 }

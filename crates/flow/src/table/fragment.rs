@@ -66,7 +66,13 @@ fn take_fragment(
             let bytes = [before, datagram].concat();
             let swallowed = defragmenter.pieces().saturating_sub(1) as u64;
             let from = Fragments { network: around.len() as u8, swallowed };
-            rebuilt.push(Rebuilt { bytes, at: packet.at, wire_len: packet.wire_len, link: packet.link, from });
+            rebuilt.push(Rebuilt {
+                bytes,
+                at: packet.at,
+                wire_len: packet.wire_len,
+                link: packet.link,
+                from,
+            });
             true
         }
     }

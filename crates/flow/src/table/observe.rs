@@ -30,8 +30,9 @@ impl FlowTable {
             TransportKind::Icmp4 | TransportKind::Icmp6 => record.hot.echo(part.flags, packet.at),
             _ => {}
         }
-        if self.config.tcp_metric && part.kind == TransportKind::Tcp {
-            record.watch_tcp(from_a, part, packet, layers);
+        let (detail, streams) = (self.config.tcp_metric, self.config.reassemble);
+        if (detail || streams) && part.kind == TransportKind::Tcp {
+            record.watch_tcp(from_a, part, packet, layers, detail, streams);
         }
         if self.config.extra_layers != ExtraLayers::NONE {
             let (from, to) = part.layers;
@@ -88,7 +89,15 @@ impl FlowTable {
 
 impl Record {
     #[inline]
-    fn watch_tcp(&mut self, from_a: bool, part: &Part, packet: &Packet<'_>, layers: &Layers) {
+    fn watch_tcp(
+        &mut self,
+        from_a: bool,
+        part: &Part,
+        packet: &Packet<'_>,
+        layers: &Layers,
+        detail: bool,
+        streams: bool,
+    ) {
         let layer = |place: u8| layers.as_slice().get(usize::from(place));
         let (Some(network), Some(transport)) = (layer(part.network), layer(part.transport)) else { return };
         let Some(header) = Tcp::parse(transport.bytes_of(packet.bytes)) else { return };
@@ -103,10 +112,19 @@ impl Record {
         };
         let len = if len == 0 { network.end - network.start } else { len };
         let headers = (transport.start - network.start) + header.header_len() as u32;
-        let options = Options::of(transport.header_of(packet.bytes));
-        let side = if from_a { Side::A } else { Side::B };
-        let tcp = self.more().tcp.get_or_insert_default();
-        tcp.packet(side, header, options, len.saturating_sub(headers), ttl, millis(packet.at));
+        let payload_len = len.saturating_sub(headers);
+        if detail {
+            let options = Options::of(transport.header_of(packet.bytes));
+            let side = if from_a { Side::A } else { Side::B };
+            let tcp = self.more().tcp.get_or_insert_default();
+            tcp.packet(side, header, options, payload_len, ttl, millis(packet.at));
+        }
+        if streams {
+            let [ab, ba] = &mut **self.more().streams.get_or_insert_default();
+            let stream = if from_a { ab } else { ba };
+            let ended = stream.order.segment(header.sequence(), payload_len, header.flags(), packet.at);
+            stream.told = ended.unwrap_or(stream.told);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use skydive_value::SmolStr;
+
 use super::{FlowTable, Records, Told};
 use crate::index::Index;
 use crate::record::{ENDED, FlowView, Record, Update, timestamp};
@@ -9,6 +11,9 @@ use crate::{Finish, Metric};
 
 /// How long a flow that has ended stays, for the packets that are still on their way.
 const HOLD: i64 = 15_000_000_000;
+
+/// How long a stream waits for a missing segment.
+const STREAM_IDLE: i64 = 30_000_000_000;
 
 /// When what is due; nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
@@ -67,27 +72,37 @@ impl FlowTable {
 
     /// Tells of the flows that got packets, and ends those whose application is known to be silent when it has ended.
     pub fn update(&mut self, now: i64, tell: &mut impl FnMut(FlowView<'_>, Told)) {
-        let timeouts = !self.config.application_timeout.is_empty();
+        let timeouts = self.timeouts();
         for place in 0..self.records.places() {
             let Some(record) = self.records.at_mut(place).filter(|record| record.is_used()) else { continue };
             let idle = now.saturating_sub(record.hot.last);
             let mut ended = record.hot.finish != Finish::Not && idle >= HOLD;
             let mut news = record.hot.touched;
-            if news {
-                record.told(now);
-            } else {
-                let name = self.names.text(record.cold.application);
-                let timeout = timeouts.then(|| self.config.application_timeout.get(name)).flatten();
-                if timeout
-                    .is_some_and(|timeout| !timeout.is_zero() && idle as i128 > timeout.as_nanos() as i128)
-                {
-                    record.hot.finish = Finish::Timeout;
-                    (ended, news) = (true, true);
-                }
-                record.told(now);
+            let timeout = timeouts.get(usize::from(record.cold.application)).copied().flatten();
+            if !news && timeout.is_some_and(|timeout| idle > timeout) {
+                record.hot.finish = Finish::Timeout;
+                (ended, news) = (true, true);
+            }
+            record.told(now);
+            if let Some(more) = &mut record.cold.more {
+                more.flush_streams(now.saturating_sub(STREAM_IDLE));
             }
             self.tell_of(place, Told { ended, news }, tell);
         }
+    }
+
+    /// How long flows of each application may be idle, in nanoseconds, by the number of its name. Names are compared
+    /// without regard to case, as configuration keys have none.
+    fn timeouts(&self) -> Vec<Option<i64>> {
+        let configured = &self.config.application_timeout;
+        if configured.is_empty() {
+            return Vec::new();
+        }
+        let timeout = |name: &SmolStr| {
+            let (_, timeout) = configured.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+            i64::try_from(timeout.as_nanos()).ok().filter(|nanos| *nanos > 0)
+        };
+        self.names.texts().iter().map(timeout).collect()
     }
 
     /// Ends the flows whose last packet came before `before`.
@@ -158,8 +173,12 @@ impl Record {
     /// Ends it; says whether that is news.
     fn end(&mut self) -> bool {
         let mut news = self.hot.touched;
-        if news && self.cold.update.is_some() {
-            self.told(self.hot.last);
+        // Without packets since the last update the difference is none: who adds up differences must not count twice.
+        if let Some(update) = &self.cold.update {
+            self.told(self.hot.last.max(update.at));
+        }
+        if let Some(more) = &mut self.cold.more {
+            more.flush_streams(i64::MAX);
         }
         self.hot.state |= ENDED;
         if self.hot.finish == Finish::Not {
