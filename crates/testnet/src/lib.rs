@@ -24,6 +24,7 @@ mod netns;
 mod run;
 mod scratch;
 mod skip;
+mod traffic;
 mod unnamed;
 pub mod vm;
 
@@ -33,4 +34,5 @@ pub use netns::Netns;
 pub use run::{Running, run, run_with_input};
 pub use scratch::ScratchDir;
 pub use skip::{require_root, skip, workspace_root};
+pub use traffic::{Traffic, TrafficKind, Tunnel, Written};
 pub use unnamed::Unnamed;
