@@ -84,9 +84,12 @@ pub(crate) struct More {
     pub(crate) raw: Vec<RawPacket>,
     pub(crate) raw_count: u64,
     pub(crate) extra: Option<Box<Extra>>,
-    /// Id and time of a DNS question that waits for its answer.
-    pub(crate) dns_asked: Option<(u16, i64)>,
+    /// Ids and times of the latest DNS questions that wait for their answers: resolvers ask for both families at once.
+    pub(crate) dns_asked: [Option<(u16, i64)>; DNS_ASKED],
 }
+
+/// Questions of a DNS flow whose answers are waited for.
+const DNS_ASKED: usize = 4;
 
 /// A direction of a TCP connection being put in order.
 #[derive(Debug, Default)]

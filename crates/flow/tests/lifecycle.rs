@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use skydive_flow::{Finish, Flow, FlowTable, FlowView, TableConfig, Told};
+use skydive_flow::{ExtraLayers, Finish, Flow, FlowTable, FlowView, TableConfig, Told};
 use skydive_packet::LinkType;
 use skydive_packet::file::Packet;
 use skydive_value::SmolStr;
@@ -160,6 +160,21 @@ fn applications_that_are_known_to_fall_silent_end_early() {
     assert_eq!((all[0].0.application.as_str(), all[0].0.finish), ("ARP", Finish::Timeout));
     assert_eq!(all[0].1, Told { ended: true, news: true });
     assert_eq!(table.flows().next().unwrap().to_flow().finish, Finish::Not);
+}
+
+#[test]
+fn the_answer_to_each_question_is_timed() {
+    let config = TableConfig { extra_layers: ExtraLayers::DNS, ..TableConfig::default() };
+    let mut table = FlowTable::new(config);
+    let message = |id: u8, answer: u8| {
+        [&[0, id, answer << 7 | 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x01a\x00\x00\x01\x00\x01"].concat()
+    };
+    let mut latencies = Vec::new();
+    for (ms, id, answer) in [(0, 1, 0), (1, 2, 0), (5, 1, 1), (9, 2, 1), (10, 9, 1)] {
+        feed(&mut table, T0 + ms * 1_000_000, &udp(answer == 1, 1000, 53, &message(id, answer)));
+        latencies.push(table.flows().next().unwrap().to_flow().extra.unwrap().dns_latency);
+    }
+    assert_eq!(latencies, [None, None, Some(5_000_000), Some(8_000_000), Some(8_000_000)]);
 }
 
 #[test]

@@ -110,8 +110,11 @@ impl Record {
         let asked = &mut self.more().dns_asked;
         let mut latency = None;
         if !message.header.is_response() {
-            *asked = Some((id, at));
-        } else if let Some((_, asked_at)) = asked.take_if(|(asked, _)| *asked == id) {
+            asked.rotate_right(1);
+            asked[0] = Some((id, at));
+        } else if let Some((_, asked_at)) =
+            asked.iter_mut().find_map(|asked| asked.take_if(|(asked, _)| *asked == id))
+        {
             latency = Some(at.saturating_sub(asked_at).max(0) as u64);
         }
         let extra = self.extra();
@@ -123,7 +126,7 @@ impl Record {
     fn read_tls(&mut self, payload: &[u8]) {
         let Ok(hello) = tls::ClientHello::parse(payload) else { return };
         let extra = self.extra();
-        if extra.tls.is_none() {
+        if extra.tls.as_ref().is_none_or(|known| known.server_name.is_empty()) {
             extra.tls = Some(Tls {
                 server_name: hello.server_name().map(text).unwrap_or_default(),
                 alpn: hello.protocols().take(PROTOCOLS_MAX).map(text).collect(),
