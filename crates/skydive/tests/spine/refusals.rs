@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::{Value as Json, json};
 use skydive_client::{Ended, Explained};
+use skydive_proto::graph_type;
 use skydive_testnet::{eventually, require_root};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
@@ -367,4 +368,23 @@ fn a_closed_subscriber_leaves_its_id_at_once() {
         let mut subscriber = desk.subscribe();
         assert!(!matches!(subscriber.until("nothing", |_, _| true), Err(Ended::Closed { .. })));
     });
+}
+
+#[test]
+fn a_change_of_what_is_not_there_is_counted_and_no_warning() {
+    if !require_root() {
+        return;
+    }
+    let host = Host::new("late");
+    let service = host.start(&["analyzer"], &[]);
+    host.ask(ANALYZER, |desk| {
+        let agent = desk.fake_agent("fake");
+        agent.say(desk, graph_type::NODE_UPDATED, &small_graph()["Nodes"][0]);
+        let counted = || {
+            let metrics = desk.get("/metrics").message();
+            metrics.contains("skydive_graph_refused_mutations_total 1").then_some(())
+        };
+        eventually("the change to be counted", SOON, counted).unwrap();
+    });
+    assert!(!service.log().contains("refused"), "{}", service.log());
 }
