@@ -1,6 +1,6 @@
 //! Lines to analyzers over the network.
 
-use skydive_client::{ConnectError, Connection, ConnectionSettings, Endpoint};
+use skydive_client::{ConnectError, Connection, ConnectionSettings, Endpoint, ServerIdentity};
 use skydive_graph::BoxFuture;
 use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, reason, role};
 use skydive_value::SmolStr;
@@ -58,5 +58,9 @@ impl Link for WebSocketLink {
 
     fn receive(&mut self) -> BoxFuture<'_, Result<Envelope, LinkClosed>> {
         Box::pin(async move { self.0.next().await.map_err(|ended| LinkClosed(reason(&ended))) })
+    }
+
+    fn server(&self) -> Option<&ServerIdentity> {
+        Some(self.0.server())
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use skydive_client::ServerIdentity;
 use skydive_graph::BoxFuture;
 use skydive_proto::Envelope;
 use thiserror::Error;
@@ -15,6 +16,11 @@ pub trait Link: Send {
 
     /// The next message. Safe to drop while waiting.
     fn receive(&mut self) -> BoxFuture<'_, Result<Envelope, LinkClosed>>;
+
+    /// Who is at the other end, where that was said.
+    fn server(&self) -> Option<&ServerIdentity> {
+        None
+    }
 }
 
 /// Opens lines to one analyzer.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use skydive_client::ServerIdentity;
 use skydive_value::{Id, Timestamp};
 use tokio::sync::watch;
 
@@ -22,8 +23,13 @@ pub(crate) struct Connections {
 pub(crate) enum Connection {
     /// Not now, and why.
     Down(String),
-    /// Since then.
-    Up(Timestamp),
+    /// It is.
+    Up {
+        /// Since when.
+        since: Timestamp,
+        /// Who answered, where that was said.
+        server: Option<ServerIdentity>,
+    },
 }
 
 impl Masters {
@@ -33,9 +39,9 @@ impl Masters {
         Self(watch::Sender::new(Connections { analyzers, master: None }))
     }
 
-    pub(crate) fn up(&self, address: &str, now: Timestamp) {
+    pub(crate) fn up(&self, address: &str, server: Option<ServerIdentity>, now: Timestamp) {
         self.0.send_modify(|all| {
-            all.analyzers.insert(address.to_owned(), Connection::Up(now));
+            all.analyzers.insert(address.to_owned(), Connection::Up { since: now, server });
             all.master.get_or_insert_with(|| address.to_owned());
         });
     }
@@ -60,8 +66,12 @@ impl Connections {
     }
 
     fn random_up(&self) -> Option<String> {
-        let up: Vec<&String> =
-            self.analyzers.iter().filter(|(_, c)| matches!(c, Connection::Up(_))).map(|(a, _)| a).collect();
+        let up: Vec<&String> = self
+            .analyzers
+            .iter()
+            .filter(|(_, c)| matches!(c, Connection::Up { .. }))
+            .map(|(a, _)| a)
+            .collect();
         // A random id is as good a die as any, and there already.
         let die = Id::random().with_str(|text| text.bytes().map(usize::from).sum::<usize>());
         up.get(die.checked_rem(up.len())?).map(|address| (*address).clone())
@@ -77,8 +87,8 @@ mod tests {
         let masters = Masters::new(["a".to_owned(), "b".to_owned()]);
         let watch = masters.watch();
         assert!(!watch.borrow().is_master("a"));
-        masters.up("b", Timestamp::EPOCH);
-        masters.up("a", Timestamp::EPOCH);
+        masters.up("b", None, Timestamp::EPOCH);
+        masters.up("a", None, Timestamp::EPOCH);
         assert!(watch.borrow().is_master("b"));
         masters.down("b", "gone".to_owned());
         assert!(watch.borrow().is_master("a"));

@@ -8,8 +8,8 @@ use skydive_api::{
     ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, Queries, Roster, Server,
     Subscriptions,
 };
-use skydive_graph::{Mutation, Op, Source, key};
-use skydive_probes::{Health, Namespaces, ProbeConfig, Report};
+use skydive_graph::{Mutation, Source};
+use skydive_probes::{Namespaces, ProbeConfig, Report};
 use skydive_proto::{Identity, role};
 use skydive_value::Id;
 use thiserror::Error;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::link::SharedDial;
 use crate::made::Made;
 use crate::master::Masters;
-use crate::status::{AgentReport, ProbeStates};
+use crate::status::{AgentReport, Complaints, ProbeStates};
 use crate::supervise::{self, Surroundings};
 use crate::uplink::Uplink;
 use crate::{AgentConfig, Dial, host, tid};
@@ -177,7 +177,7 @@ async fn apply_reports(
     if live.apply(vec![add_host]).await.is_err() {
         return;
     }
-    let mut made = Made::default();
+    let (mut made, mut complaints) = (Made::default(), Complaints::default());
     while let Some(report) = reports.recv().await {
         let mutations = match report {
             Report::Mutations { probe, mutations } => {
@@ -190,26 +190,13 @@ async fn apply_reports(
             }
             Report::Abandoned { probe } => made.take(probe).into_iter().map(Mutation::delete_node).collect(),
             Report::Health { probe, health } => {
+                complaints.hear(probe, &health);
                 states.set(probe, health.clone());
-                vec![Mutation::update_node(host_node.clone(), [health_op(probe, health)])]
+                vec![Mutation::update_node(host_node.clone(), [health.op(probe)])]
             }
         };
         if live.apply(mutations).await.is_err() {
             return;
-        }
-    }
-}
-
-fn health_op(probe: &str, health: Health) -> Op {
-    let path = format!("{}.{probe}", key::DEGRADED);
-    match health {
-        Health::Running => Op::remove(&path),
-        Health::Degraded { since, why } => {
-            let state: skydive_value::Map =
-                [("Since", skydive_value::Value::Int(since.as_millis())), ("Why", why.into())]
-                    .into_iter()
-                    .collect();
-            Op::set(&path, state)
         }
     }
 }

@@ -62,7 +62,8 @@ async fn keep_running(def: &'static ProbeDef, around: Surroundings) {
         if started.elapsed() > PAUSE.1 {
             pause = PAUSE.0;
         }
-        tracing::warn!(probe = def.name, why, pause_s = pause.as_secs(), "probe is down");
+        // The reason is logged by who hears of it.
+        tracing::debug!(probe = def.name, why, pause_s = pause.as_secs(), "probe is down");
         let health = Health::Degraded { since: around.clock.now(), why: why.into() };
         if around.reports.send(Report::Health { probe: def.name, health }).await.is_err() {
             return;

@@ -1,7 +1,8 @@
 //! Stable topology ids.
 //!
 //! A node's id is random and ends with the agent; its `TID` follows from what it is and from what owns it, so that
-//! flows and clients find it again after a restart. Computed here, for every node of the agent, as the graph changes.
+//! flows and clients find it again after a restart. Computed here, for every node of the agent, as the graph changes;
+//! once there it stays while the owner does, so that one renamed has another after a restart.
 //!
 //! | node | TID is the UUID v5 of |
 //! |---|---|

@@ -58,7 +58,7 @@ impl Uplink {
                 Ok(mut link) => {
                     failures = 0;
                     tracing::info!(analyzer = address, "linked");
-                    self.masters.up(&address, self.clock.now());
+                    self.masters.up(&address, link.server().cloned(), self.clock.now());
                     let served = tokio::select! {
                         served = self.serve(&address, &mut *link) => served,
                         () = stop.cancelled() => return,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::routing::get;
 use serde::Serialize;
+use skydive_graph::BoxFuture;
 use skydive_proto::{AgentStatus, AnalyzerStatus};
 
 use crate::permission::Guard;
@@ -23,13 +24,13 @@ pub enum Status {
 /// Knows the status of the program.
 pub trait StatusReport: Send + Sync {
     /// The status of now.
-    fn status(&self) -> Status;
+    fn status(&self) -> BoxFuture<'_, Status>;
 }
 
 pub(crate) fn route(report: Arc<dyn StatusReport>) -> Route {
     Route {
         path: "/api/status",
         guard: Guard::Read("status"),
-        action: get(move || async move { respond::json(&report.status()) }),
+        action: get(move || async move { respond::json(&report.status().await) }),
     }
 }

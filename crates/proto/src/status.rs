@@ -109,6 +109,9 @@ pub struct AnalyzerStatus {
     pub captures: Election,
     /// Probes by name.
     pub probes: BTreeMap<String, ProbeStatus>,
+    /// What agents miss: by host id and probe, why it shows less than it should.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub degraded: BTreeMap<String, BTreeMap<String, String>>,
     /// What was lost.
     #[serde(default)]
     pub losses: Losses,

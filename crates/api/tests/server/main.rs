@@ -5,6 +5,7 @@ mod agent_link;
 mod rest;
 mod subscriber;
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -97,13 +98,14 @@ impl AgentSession for HubSession {
 }
 
 impl StatusReport for Report {
-    fn status(&self) -> Status {
-        Status::Analyzer(AnalyzerStatus {
+    fn status(&self) -> BoxFuture<'_, Status> {
+        let status = AnalyzerStatus {
             agents: self.0.statuses(),
             subscribers: self.1.statuses(),
             losses: self.2.losses(),
             ..AnalyzerStatus::default()
-        })
+        };
+        Box::pin(ready(Status::Analyzer(status)))
     }
 }
 

@@ -20,7 +20,13 @@ fn host_node(graph: &Graph) -> Option<String> {
 }
 
 fn is_linked(desk: &Desk) -> bool {
-    desk.status().pointer("/Analyzers/127.0.0.1:8082/IsConnected") == Some(&true.into())
+    let status = desk.status();
+    let link = &status["Analyzers"]["127.0.0.1:8082"];
+    let is_linked = link["IsConnected"] == true;
+    // Who answered is known exactly while it is connected.
+    assert_eq!(link["RemoteServiceType"] == "analyzer", is_linked, "{status:#}");
+    assert_eq!(link["RemoteHost"].is_string(), is_linked, "{status:#}");
+    is_linked
 }
 
 #[test]

@@ -60,6 +60,10 @@ fn a_plain_user_sees_the_host_and_what_is_missing() {
         };
         let why = eventually("what is missing on the host node", SOON, || missing("netns")).unwrap();
         assert!(why.contains("CAP_SYS_PTRACE"), "{why}");
+        assert_eq!(text(&desk.status(), "/Degraded/h1/netns"), why);
+        let log = service.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("probe=\"netns\"")).collect();
+        assert!(lines.len() == 1 && lines[0].contains("WARN") && lines[0].contains(&why), "{log}");
         host.ask(AGENT, |agent| {
             let status = agent.status();
             assert_eq!(text(&status, "/TopologyProbes/netns/Degraded"), why, "{status:#}");
