@@ -8,6 +8,7 @@ use reqwest::{Client, RequestBuilder};
 use serde::de::DeserializeOwned;
 use skydive_proto::{Explain, Identity, encode_query, header};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::Endpoint;
 
@@ -16,6 +17,7 @@ use crate::Endpoint;
 pub struct Rest {
     endpoint: Endpoint,
     client: Client,
+    patience: Duration,
 }
 
 /// Whether the server shall tell what a query read.
@@ -53,6 +55,14 @@ pub enum RestError {
         /// The cause.
         reason: String,
     },
+    /// The server took the request, and says nothing.
+    #[error("{url}: nothing heard for {patience:?}")]
+    Silent {
+        /// What was asked.
+        url: String,
+        /// How long that was waited for.
+        patience: Duration,
+    },
     /// The answer broke off.
     #[error("{url}: the answer broke off: {reason}")]
     Broken {
@@ -89,8 +99,8 @@ pub enum RestError {
     },
 }
 
-/// How long an answer may take.
-const ANSWER_DEADLINE: Duration = Duration::from_mins(2);
+/// How long a server may say nothing, unless told otherwise. A query may run for a minute.
+pub const PATIENCE: Duration = Duration::from_secs(75);
 /// Largest answer taken, bytes.
 const ANSWER_MAX: usize = 2 << 30;
 
@@ -98,7 +108,12 @@ impl Rest {
     /// A client of `endpoint`.
     pub fn new(endpoint: Endpoint) -> Result<Self, RestError> {
         let client = endpoint.http_client().map_err(RestError::Client)?;
-        Ok(Self { endpoint, client })
+        Ok(Self { endpoint, client, patience: PATIENCE })
+    }
+
+    /// The same with another time for which the server may say nothing, before its answer and within it.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The server asked.
@@ -163,14 +178,18 @@ impl Rest {
         if let Some((name, value)) = self.endpoint.authorization() {
             request = request.header(name, value);
         }
-        let mut answer = match request.timeout(ANSWER_DEADLINE).send().await {
-            Ok(answer) => answer,
-            Err(error) => return Err(RestError::Unreachable { url, reason: root_cause(&error) }),
+        let mut answer = match timeout(self.patience, request.send()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(RestError::Unreachable { url, reason: root_cause(&error) }),
+            Err(_) => return Err(RestError::Silent { url, patience: self.patience }),
         };
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let mut body = BytesMut::new();
         loop {
-            match answer.chunk().await {
+            let Ok(chunk) = timeout(self.patience, answer.chunk()).await else {
+                return Err(RestError::Silent { url, patience: self.patience });
+            };
+            match chunk {
                 Ok(Some(chunk)) if body.len() + chunk.len() > ANSWER_MAX => {
                     return Err(RestError::TooLarge { url, max: ANSWER_MAX });
                 }

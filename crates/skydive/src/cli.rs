@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use skydive_client::PATIENCE;
 
 /// The name under which the client sub-commands are at the top level.
 const CLIENT_NAME: &str = "skydive-cli";
@@ -145,6 +146,10 @@ pub(crate) struct ServerFlags {
     /// Password
     #[arg(long, global = true, env = "SKYDIVE_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
+    /// How long the analyzer may say nothing before the client gives up
+    #[arg(long, global = true, env = "SKYDIVE_TIMEOUT", value_name = "SECONDS", default_value_t = PATIENCE.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
     /// Authority that signed the analyzer's certificate (TLS is not available yet)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
@@ -175,7 +180,7 @@ pub(crate) enum ClientCommand {
         #[arg(long, hide = true)]
         delete: bool,
     },
-    /// Print the analyzer's status
+    /// Print the analyzer's status; an agent's with --analyzer HOST:8081
     Status,
 }
 

@@ -5,9 +5,14 @@ mod complaint;
 mod indent;
 mod query;
 
+use std::io::{self, IsTerminal};
+use std::pin::pin;
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow, bail};
 use skydive_client::{Credentials, Endpoint, Response, Rest, RestError};
 use skydive_proto::reason;
+use tokio::time::timeout;
 
 use crate::cli::{ClientCommand, ConfigFlags, ServerFlags};
 use crate::config::{self, Address, Source, Surroundings};
@@ -17,6 +22,9 @@ pub(crate) use query::Told;
 
 /// Asked when nobody says otherwise.
 const DEFAULT_ANALYZER: &str = "127.0.0.1:8082";
+
+/// How long an answer is waited for in silence.
+const LATE: Duration = Duration::from_secs(3);
 
 /// Bytes of an answer that are indented and written at a time.
 const PIECE: usize = 256 << 10;
@@ -33,8 +41,33 @@ pub(crate) async fn run(
             query::run(&rest, &gremlin, format, explain).await
         }
         ClientCommand::Status => {
-            let answer = require_ok(rest.get("/api/status").await.map_err(advise)?, &rest)?;
+            let answer = require_ok(heard(&rest, rest.get("/api/status")).await?, &rest)?;
             print_json(&answer.body, "  ")
+        }
+    }
+}
+
+/// The answer to a request. Who sits before a terminal is told when it is long in coming.
+async fn heard(
+    rest: &Rest,
+    answer: impl Future<Output = Result<Response, RestError>>,
+) -> anyhow::Result<Response> {
+    let tell = || {
+        if io::stderr().is_terminal() {
+            eprintln!("waiting for {}", rest.endpoint());
+        }
+    };
+    told_if_late(answer, LATE, tell).await.map_err(advise)
+}
+
+/// Calls `tell` when a future is not ready after some time, and goes on to wait for it.
+async fn told_if_late<T>(future: impl Future<Output = T>, late: Duration, tell: impl FnOnce()) -> T {
+    let mut future = pin!(future);
+    match timeout(late, future.as_mut()).await {
+        Ok(ready) => ready,
+        Err(_) => {
+            tell();
+            future.await
         }
     }
 }
@@ -65,7 +98,7 @@ fn connect(server: &ServerFlags, flags: &ConfigFlags) -> anyhow::Result<Rest> {
         let password = server.password.clone().unwrap_or_default();
         endpoint = endpoint.with_credentials(Credentials { user, password });
     }
-    Ok(Rest::new(endpoint)?)
+    Ok(Rest::new(endpoint)?.with_patience(Duration::from_secs(server.timeout)))
 }
 
 /// The answer when its status is 200, else an error with the server's words and what to do.
@@ -82,16 +115,14 @@ fn require_ok(answer: Response, rest: &Rest) -> anyhow::Result<Response> {
 
 /// What to do about a request without an answer.
 fn advise(error: RestError) -> anyhow::Error {
-    let is_unreachable = matches!(error, RestError::Unreachable { .. });
-    let error = anyhow::Error::new(error);
-    if !is_unreachable {
-        return error;
-    }
-    anyhow!(
-        "{}\nstart an analyzer there (`skydive allinone`), or name another one with --analyzer or \
-         $SKYDIVE_ANALYZER",
-        reason(error.as_ref())
-    )
+    let advice = match error {
+        RestError::Unreachable { .. } => {
+            "start an analyzer there (`skydive allinone`), or name another one with --analyzer or $SKYDIVE_ANALYZER"
+        }
+        RestError::Silent { .. } => "wait longer with --timeout or $SKYDIVE_TIMEOUT",
+        error => return error.into(),
+    };
+    anyhow!("{}\n{advice}", reason(&error))
 }
 
 /// Prints a JSON body, indented.
@@ -113,4 +144,24 @@ fn print_json(body: &[u8], unit: &'static str) -> anyhow::Result<()> {
 
 fn print(bytes: &[u8]) -> anyhow::Result<()> {
     terminal::print(bytes).context("standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_is_told_once_it_is_late() {
+        let (say, said) = oneshot::channel();
+        let tell = || say.send("late").unwrap();
+        assert_eq!(told_if_late(said, Duration::from_millis(1), tell).await, Ok("late"));
+        let at_once = told_if_late(async { 1 }, Duration::ZERO, || panic!("nothing is late"));
+        assert_eq!(at_once.await, 1);
+        let never = told_if_late(pending::<()>(), Duration::ZERO, || {});
+        assert!(timeout(Duration::from_millis(10), never).await.is_err());
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use skydive_client::{Explained, Rest};
 
 use super::complaint::draw;
-use super::{advise, columns, print, print_json, require_ok};
+use super::{columns, heard, print, print_json, require_ok};
 use crate::cli::Format;
 use crate::table;
 use crate::terminal::{Paint, harmless};
@@ -31,7 +31,7 @@ pub(crate) async fn run(rest: &Rest, gremlin: &str, format: Format, explain: boo
         Format::Pcap => "application/vnd.tcpdump.pcap",
     };
     let explained = if explain { Explained::Yes } else { Explained::No };
-    let answer = rest.topology(gremlin, accept, explained).await.map_err(advise)?;
+    let answer = heard(rest, rest.topology(gremlin, accept, explained)).await?;
     if explain {
         match answer.header(EXPLAIN) {
             Some(read) => eprintln!("{EXPLAIN}: {}", harmless(read)),
