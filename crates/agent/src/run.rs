@@ -32,10 +32,10 @@ const REPORTS: usize = 256;
 #[derive(Debug, Error)]
 pub enum AgentError {
     /// A probe was asked for that does not exist.
-    #[error("`agent.topology.probes`: no probe is named {0}")]
+    #[error("no probe is named {0}")]
     UnknownProbe(String),
     /// The address cannot be listened on.
-    #[error("`agent.listen`")]
+    #[error(transparent)]
     Listen(#[from] BindError),
     /// A part of the agent ended by itself.
     #[error("defect: {0}")]

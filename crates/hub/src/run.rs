@@ -20,7 +20,7 @@ use crate::status::Report;
 #[derive(Debug, Error)]
 pub enum HubError {
     /// The address cannot be listened on.
-    #[error("`analyzer.listen`")]
+    #[error(transparent)]
     Listen(#[from] BindError),
     /// The owner of the graph ended by itself.
     #[error("defect: {0}")]

@@ -26,7 +26,7 @@ mod tests;
 pub(crate) use address::Address;
 pub(crate) use problem::{Problem, Severity};
 pub(crate) use reference::reference;
-pub(crate) use resolved::{Encoder, LogBackend, LogLevel, LogOutput, Logging, ProbeChoice, Resolved};
+pub(crate) use resolved::{Encoder, LogBackend, LogLevel, LogOutput, ProbeChoice, Resolved};
 pub(crate) use settings::{FlagValue, Settings};
 pub(crate) use show::show;
 pub(crate) use source::{Source, Surroundings};

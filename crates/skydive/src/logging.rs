@@ -14,16 +14,18 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, registry};
 
-use crate::config::{Encoder, LogBackend, LogLevel, LogOutput, Logging};
+use crate::config::{Encoder, Loaded, LogBackend, LogLevel, LogOutput};
 use crate::terminal::Paint;
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Starts logging for the rest of the process.
-pub(crate) fn start(logging: &Logging) -> anyhow::Result<()> {
+pub(crate) fn start(loaded: &Loaded) -> anyhow::Result<()> {
+    let logging = &loaded.resolved.logging;
     let mut layers = Vec::new();
     for output in &logging.backends {
-        layers.push(layer(output, logging.color)?);
+        let located = || loaded.settings.locate("logging.file.path");
+        layers.push(layer(output, logging.color).with_context(located)?);
     }
     registry().with(layers).try_init().context("logging")
 }
@@ -34,7 +36,7 @@ fn layer(output: &LogOutput, color: bool) -> anyhow::Result<BoxedLayer> {
         LogBackend::Stderr => write_to(io::stderr, painted(Paint::of(&io::stderr())), output),
         LogBackend::Stdout => write_to(io::stdout, painted(Paint::of(&io::stdout())), output),
         LogBackend::File(path) => {
-            let told = || format!("logging.file.path: {}", path.display());
+            let told = || path.display().to_string();
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder).with_context(told)?;
             }

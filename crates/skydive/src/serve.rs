@@ -42,7 +42,7 @@ pub(crate) fn run(role: Role, config: &ConfigFlags, flags: &[FlagValue]) -> anyh
         config_command::tell(&loaded.problems, Severity::Warning);
         bail!("the configuration is not usable");
     }
-    logging::start(&loaded.resolved.logging)?;
+    logging::start(&loaded)?;
     log_problems(&loaded);
     wiring::raise_limits();
     let runtime =
@@ -58,19 +58,19 @@ pub(crate) fn run(role: Role, config: &ConfigFlags, flags: &[FlagValue]) -> anyh
 }
 
 async fn serve(role: Role, loaded: &Loaded, stop: CancellationToken) -> anyhow::Result<()> {
-    let resolved = &loaded.resolved;
+    let Loaded { resolved, settings, .. } = loaded;
     match role {
-        Role::Agent => wiring::run_agent(resolved, stop).await,
-        Role::Analyzer => wiring::run_analyzer(resolved, stop).await,
+        Role::Agent => Ok(wiring::agent(resolved, settings).await?.run(stop).await?),
+        Role::Analyzer => Ok(wiring::analyzer(resolved, settings).await?.run(stop).await?),
         Role::Allinone => {
             // Both addresses are taken before either half runs: the agent finds the analyzer at its first try.
-            let analyzer = wiring::analyzer(resolved).await.context("analyzer")?;
+            let analyzer = wiring::analyzer(resolved, settings).await.context("analyzer")?;
             let mut beside = resolved.clone();
             beside.analyzers = vec![config::Address {
                 port: analyzer.address().port(),
                 ..resolved.analyzer.listen.reachable()
             }];
-            let agent = wiring::agent(&beside).await.context("agent")?;
+            let agent = wiring::agent(&beside, settings).await.context("agent")?;
             let analyzer = async { Ok(analyzer.run(stop.clone()).await?) };
             let agent = async { Ok(agent.run(stop.clone()).await?) };
             both(analyzer, agent, &stop).await

@@ -4,47 +4,45 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use skydive_agent::{Agent, AgentConfig, Dial, MetadataFile, WebSocketDial};
+use skydive_agent::{Agent, AgentConfig, AgentError, Dial, MetadataFile, WebSocketDial};
 use skydive_api::{ApiSettings, WebSocketSettings};
 use skydive_client::{ConnectionSettings, Credentials, Endpoint};
 use skydive_hub::{Hub, HubConfig};
 use skydive_proto::Limits;
 use skydive_value::{Clock, Map, SmolStr, Timestamp};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::{Address, ProbeChoice, Resolved};
+use crate::config::{Address, ProbeChoice, Resolved, Settings};
 use crate::version::VERSION;
 
-/// Builds an agent; it listens and does not run yet.
-pub(crate) async fn agent(config: &Resolved) -> anyhow::Result<Agent> {
+/// Builds an agent; it listens and does not run yet. `settings` know where the values come from.
+pub(crate) async fn agent(config: &Resolved, settings: &Settings) -> anyhow::Result<Agent> {
     let listen = authority(&config.agent.listen);
-    let agent = Agent::bind(agent_config(config)?, &listen, dials(config)).await?;
+    let agent = Agent::bind(agent_config(config)?, &listen, dials(config)).await.map_err(|error| {
+        let key = match &error {
+            AgentError::UnknownProbe(_) => "agent.topology.probes",
+            AgentError::Listen(_) => "agent.listen",
+            AgentError::Defect(_) => return error.into(),
+        };
+        anyhow::Error::new(error).context(settings.locate(key))
+    })?;
     info!(address = %agent.address(), "agent listens");
     Ok(agent)
 }
 
 /// Builds an analyzer; it listens and does not answer yet.
-pub(crate) async fn analyzer(config: &Resolved) -> anyhow::Result<Hub> {
+pub(crate) async fn analyzer(config: &Resolved, settings: &Settings) -> anyhow::Result<Hub> {
     let hub_config = HubConfig {
         host_id: config.host_id.as_str().into(),
         version: VERSION.into(),
         api: api_settings(config),
         clock: system_clock(),
     };
-    let hub = Hub::bind(hub_config, &authority(&config.analyzer.listen)).await?;
+    let hub = Hub::bind(hub_config, &authority(&config.analyzer.listen))
+        .await
+        .with_context(|| settings.locate("analyzer.listen"))?;
     info!(address = %hub.address(), "analyzer listens");
     Ok(hub)
-}
-
-/// Runs an agent until `stop`.
-pub(crate) async fn run_agent(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
-    Ok(agent(config).await?.run(stop).await?)
-}
-
-/// Runs an analyzer until `stop`.
-pub(crate) async fn run_analyzer(config: &Resolved, stop: CancellationToken) -> anyhow::Result<()> {
-    Ok(analyzer(config).await?.run(stop).await?)
 }
 
 /// Allows as many open files as the system permits: every namespace and every client holds some.

@@ -171,9 +171,30 @@ fn a_taken_address_is_told_once() {
         assert_eq!(output.status.code(), Some(1), "{role}");
         let said = stderr(&output);
         let last = said.lines().last().unwrap();
-        assert!(last.starts_with(&format!("error: `{key}`: cannot listen on {address}: ")), "{last}");
+        let expected = format!("error: `{key}` (--listen): cannot listen on {address}: ");
+        assert!(last.starts_with(&expected), "{last}");
         assert_eq!((last.matches(&address).count(), last.matches("os error").count()), (1, 1), "{last}");
     }
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_named_with_its_place() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = Folder::new("place");
+    let last = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        stderr(&output).lines().last().unwrap().to_owned()
+    };
+    let file = folder.file("a.yml", &format!("host_id: h\nanalyzer.listen: {address}\n"));
+    let said = last(skydive().args(["analyzer", "-c", &file]));
+    assert!(said.starts_with(&format!("error: `analyzer.listen` ({file}:2): cannot listen on ")), "{said}");
+    let said = last(skydive().arg("agent").env("SKYDIVE_AGENT_LISTEN", &address));
+    assert!(said.starts_with("error: `agent.listen` ($SKYDIVE_AGENT_LISTEN): cannot listen on "), "{said}");
+    let file = folder.file("b.yml", "logging: {backends: [file], file: {path: /proc/none/log}}\n");
+    let said = last(skydive().args(["analyzer", "-c", &file]));
+    assert!(said.starts_with(&format!("error: `logging.file.path` ({file}:1): /proc/none/log: ")), "{said}");
 }
 
 #[test]
@@ -256,4 +277,17 @@ fn an_analyzer_that_is_not_there_is_named_with_what_to_do() {
     let said = stderr(&output);
     assert!(said.contains(&format!("cannot reach http://{free}")), "{said}");
     assert!(said.contains("--analyzer"), "{said}");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    for arguments in [&["status", "--timeout", "1"][..], &["query", "G", "--timeout=1"]] {
+        let output = run(&[&["client", "--analyzer", &address], arguments].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.contains("nothing heard for 1s") && said.contains("$SKYDIVE_TIMEOUT"), "{said}");
+        assert!(!said.contains("waiting"), "who is no terminal is not told: {said}");
+    }
 }

@@ -95,6 +95,11 @@ impl Settings {
         self.given.get(key).map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
+    /// A key and where its value comes from, for errors of a value that cannot be used.
+    pub(crate) fn locate(&self, key: &str) -> String {
+        format!("`{key}` ({})", self.origin(key))
+    }
+
     fn add_file(&mut self, source: &Source, problems: &mut Vec<Problem>) {
         let at = |line| Origin::File { path: source.path.clone(), line };
         let text = match &source.text {
