@@ -10,6 +10,7 @@ mod config;
 mod config_command;
 mod exit;
 mod logging;
+mod memory;
 mod probes;
 mod serve;
 mod table;
@@ -23,18 +24,16 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use mimalloc::MiMalloc;
 use skydive_proto::reason;
 use tokio::runtime;
 
 use cli::{Command, ConfigBackend, Invocation, OtherCommand};
+use memory::Pages;
 use terminal::{Color, Paint};
 
-/// The graph is many small allocations of few sizes, freed on other threads: what mimalloc is good at.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> ExitCode {
+    // First of all: what is touched stays as it is.
+    memory::choose(Pages::Small);
     let arguments: Vec<OsString> = env::args_os().collect();
     let invocation = match Invocation::parse(&arguments) {
         Ok(invocation) => invocation,

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::cli::ConfigFlags;
 use crate::config::{self, FlagValue, Loaded, Severity, Source, Surroundings};
+use crate::memory::{self, Pages};
 use crate::{config_command, exit, logging, version, wiring};
 
 /// What this process is.
@@ -45,6 +46,9 @@ pub(crate) fn run(role: Role, config: &ConfigFlags, flags: &[FlagValue]) -> anyh
     logging::start(&loaded)?;
     log_problems(&loaded);
     wiring::raise_limits();
+    if role != Role::Agent {
+        memory::choose(Pages::Large);
+    }
     let runtime =
         runtime::Builder::new_multi_thread().enable_all().thread_name("skydive").build().context("tokio")?;
     info!(?role, version = version::VERSION, host = loaded.resolved.host_id, "starting");

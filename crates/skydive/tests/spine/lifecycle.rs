@@ -100,3 +100,18 @@ fn a_wrong_value_is_told_with_its_key_and_origin() {
     let log = service.log();
     assert!(log.contains("http.ws.ping_delay") && log.contains(&format!("{file}:3")), "{log}");
 }
+
+/// A page of 2 MiB, of which an agent touches a little, counts as a whole.
+#[test]
+fn an_agent_has_small_pages() {
+    if !require_root() {
+        return;
+    }
+    let host = Host::new("page");
+    let service = host.start(&["agent"], &[]);
+    host.ask(AGENT, |_| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+        assert_eq!(line.map(str::trim), Some("0"), "{status}");
+    });
+}
