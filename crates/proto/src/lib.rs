@@ -11,6 +11,7 @@ mod answer;
 mod dot;
 mod element;
 mod envelope;
+mod flow;
 mod graph_message;
 mod handshake;
 mod json;
@@ -24,6 +25,10 @@ mod status;
 pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_graph};
 pub use element::{EdgeJson, EdgeViewJson, ElementError, NodeJson, decode_edge, decode_node};
 pub use envelope::{Envelope, EnvelopeError, Format, namespace};
+pub use flow::{
+    FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSearch, FlowSetJson, FlowStats,
+    decode_flow_set, encode_flow_set, flow_of_json, flow_of_protobuf, flow_to_protobuf, flows_of_json,
+};
 pub use graph_message::{
     Elements, GraphMessage, MessageError, PartialUpdate, SyncRequest, event_envelope, graph_type,
     refused_sync, sync_envelope, sync_reply,

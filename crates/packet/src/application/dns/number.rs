@@ -18,6 +18,11 @@ macro_rules! numbers {
             pub const fn name(self) -> &'static str {
                 match self.0 { $($number => $name,)* _ => "Unknown" }
             }
+
+            /// The one of that name, if it has one.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self($number)),)* _ => None }
+            }
         }
 
         impl fmt::Display for $type {
