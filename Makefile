@@ -36,8 +36,8 @@ release: ## build the optimised binary
 	cargo build --release -p skydive
 	@ls -l $(CARGO_TARGET_DIR)/release/skydive
 
-soak: ## the long runs: fuzzing for an hour a parser, the tests over and over; leaves a dated report
-	scripts/soak.sh
+soak: ## the long runs: fuzzing for an hour a parser, the tests over and over; TARGET=name for one parser alone
+	scripts/soak.sh $(TARGET)
 
 fuzz: ## feed every parser of outside bytes for FUZZ_SECONDS each
 	scripts/setup-tests.sh g++

@@ -1,6 +1,9 @@
 #!/bin/bash
+# usage: scripts/soak.sh [TARGET]
+#
 # The long runs, with a dated report in $CARGO_TARGET_DIR/soak: every test SOAK_ROUNDS times (default 20), then
-# every fuzz target SOAK_FUZZ_SECONDS (default 3600). Crash loops and load of the whole system join as they exist.
+# every fuzz target SOAK_FUZZ_SECONDS (default 3600). With a TARGET nothing but that fuzz target.
+# Crash loops and load of the whole system join as they exist.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,10 +17,14 @@ report=$out/$(date -u +%Y%m%d-%H%M%S).txt
 say() { echo "$(date -u +%H:%M:%S) $*" | tee -a "$report"; }
 
 scripts/setup-tests.sh g++
-scripts/vm-image.sh
 say "commit $(git rev-parse HEAD), kernel $(uname -r), $(nproc) cores"
-cargo build --profile ci -p skydive
 failed=0
+if (($#)); then
+  rounds=0
+else
+  scripts/vm-image.sh
+  cargo build --profile ci -p skydive
+fi
 for round in $(seq "$rounds"); do
   if cargo test -q --profile ci --workspace >"$out/tests.log" 2>&1 </dev/null; then
     say "tests: round $round of $rounds passed"
@@ -27,7 +34,7 @@ for round in $(seq "$rounds"); do
     say "tests: round $round of $rounds FAILED, see ${report%.txt}-round$round.log"
   fi
 done
-if scripts/fuzz.sh "$seconds" 2>&1 | tee -a "$report"; then
+if scripts/fuzz.sh "$seconds" "$@" 2>&1 | tee -a "$report"; then
   say "fuzz: no crash"
 else
   failed=$((failed + 1))
