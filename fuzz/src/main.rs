@@ -15,6 +15,7 @@ mod application;
 mod capture_file;
 mod filter;
 mod flow;
+mod flow_message;
 mod message;
 mod netlink;
 mod query;
@@ -31,6 +32,7 @@ const TARGETS: &[Target] = &[
     Target { name: "capture_file", run: capture_file::run },
     Target { name: "filter", run: filter::run },
     Target { name: "flow", run: flow::run },
+    Target { name: "flow_message", run: flow_message::run },
     Target { name: "message", run: message::run },
     Target { name: "netlink", run: netlink::run },
     Target { name: "query", run: query::run },

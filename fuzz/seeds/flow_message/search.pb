@@ -1,0 +1,5 @@
+
+SearchQuery
+
+
+	Network.A1.1.1.1 
