@@ -88,7 +88,7 @@ pub(crate) enum TransportKind {
     Sctp = 3,
     Icmp4 = 4,
     Icmp6 = 5,
-    /// UDP that carries VXLAN or Geneve: its source port tells nothing.
+    /// UDP that carries VXLAN of either kind or Geneve: its source port tells nothing.
     Tunnel = 6,
 }
 
@@ -241,7 +241,7 @@ pub(crate) fn part(
                 sides.ports = (header.source(), header.destination());
                 (transport, kind) = (place, TransportKind::Sctp);
             }
-            LayerKind::VXLAN if kind == TransportKind::Udp => {
+            LayerKind::VXLAN | LayerKind::VXLANGPE if kind == TransportKind::Udp => {
                 let Some(header) = Vxlan::parse(layer.bytes_of(bytes)) else { continue };
                 sides.value = u64::from(header.vni()) << 16 | u64::from(sides.ports.1);
                 kind = TransportKind::Tunnel;

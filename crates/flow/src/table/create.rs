@@ -84,7 +84,9 @@ impl Cold {
                     self.vlans |= u64::from(id) << (12 * vlans);
                     vlans += 1;
                 }
-                LayerKind::VXLAN => self.network_id = Vxlan::parse(header).map_or(0, Vxlan::vni),
+                LayerKind::VXLAN | LayerKind::VXLANGPE => {
+                    self.network_id = Vxlan::parse(header).map_or(0, Vxlan::vni);
+                }
                 LayerKind::Geneve => self.network_id = Geneve::parse(header).map_or(0, Geneve::vni),
                 LayerKind::GRE => self.network_id = Gre::parse(header).and_then(Gre::key).unwrap_or(0),
                 LayerKind::TCP if has_network && lacks(transport, TransportKind::Tcp) => {
