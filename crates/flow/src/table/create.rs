@@ -88,7 +88,7 @@ impl Cold {
                     self.network_id = Vxlan::parse(header).map_or(0, Vxlan::vni);
                 }
                 LayerKind::Geneve => self.network_id = Geneve::parse(header).map_or(0, Geneve::vni),
-                LayerKind::GRE => self.network_id = Gre::parse(header).and_then(Gre::key).unwrap_or(0),
+                LayerKind::GRE => self.network_id = Gre::parse(header).map_or(0, tunnel_id),
                 LayerKind::TCP if has_network && lacks(transport, TransportKind::Tcp) => {
                     if let Some(header) = Tcp::parse(header) {
                         self.ports = (header.source(), header.destination());
@@ -112,4 +112,10 @@ impl Cold {
         }
         (transport, has_link)
     }
+}
+
+/// The key; of PPTP only the call, as the rest of its key is the length of a packet.
+fn tunnel_id(gre: Gre<'_>) -> u32 {
+    let key = gre.key().unwrap_or(0);
+    if gre.version() == 1 { key & 0xffff } else { key }
 }
