@@ -180,10 +180,11 @@ impl Layers {
     /// The ranges of layers that are a flow each, outermost first.
     ///
     /// A part ends after the last of the tunnel layers ([`LayerKind::is_tunnel`]) that precede an Ethernet, IPv4 or
-    /// IPv6 header. So a whole MPLS stack, GRE with MPLS or ERSPAN behind it, or L2TP with its PPP is one part with
-    /// what encloses it, and every part has addresses a flow can be keyed by. Layers behind a tunnel that have none
-    /// (an LCP frame in PPTP, ARP in GRE) stay in the part before; layers without addresses before the first that has
-    /// some (`PPP/MPLS`) belong to the first part. A packet without any address has no parts.
+    /// IPv6 header. So a whole MPLS stack, or GRE with MPLS or ERSPAN behind it, is one part with what encloses it, the
+    /// PPP that L2TP or PPTP carry belongs to the packet inside, and every part has addresses a flow can be keyed by.
+    /// Layers behind a tunnel that have none (an LCP frame in PPTP, ARP in GRE) stay in the part before; layers without
+    /// addresses before the first that has some (`PPP/MPLS`) belong to the first part. A packet without any address
+    /// has no parts.
     #[inline]
     pub fn parts(&self) -> Parts<'_> {
         Parts { layers: self.as_slice(), start: 0 }
