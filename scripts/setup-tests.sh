@@ -16,7 +16,12 @@ PACKAGES=(
   kmod             # depmod and modprobe, for the virtual machine's modules
   cpio             # the virtual machine's image
   tcpdump          # filters are compared with its
-  tshark           # reads the same captures: tshark, capinfos, editcap
+  tshark           # reads the same captures: tshark, capinfos, editcap, mergecap
+  iperf3           # traffic
+  curl             # traffic
+  bind9-dnsutils   # traffic: dig
+  dnsmasq-base     # answers dig
+  python3-scapy    # builds and reads the same packets
 )
 
 missing=()

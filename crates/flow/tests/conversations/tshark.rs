@@ -51,6 +51,10 @@ impl Layer {
         text.strip_prefix("0x").map_or_else(|| text.parse(), |hex| u32::from_str_radix(hex, 16)).unwrap()
     }
 
+    fn is_fragment(&self) -> bool {
+        self.name == "ip" && (self.number("ip.flags") & 1 != 0 || self.number("ip.frag_offset") != 0)
+    }
+
     fn pair<T: std::str::FromStr>(&self, source: &str, destination: &str) -> Option<(T, T)> {
         Some((self.text(source)?.parse().ok()?, self.text(destination)?.parse().ok()?))
     }
@@ -107,6 +111,9 @@ fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 /// Adds a packet to its conversations, from the outermost part to the innermost.
 fn count(layers: &[Layer], found: &mut Vec<(Key, Conversation)>) {
     let wire_len = u64::from(layers[0].number("len"));
+    // tshark reads on in the first of several fragments.
+    let fragment = layers.iter().position(Layer::is_fragment);
+    let layers = &layers[..fragment.map_or(layers.len(), |at| at + 1)];
     let mut parent = None;
     let mut start = 0;
     while start < layers.len() {
@@ -153,9 +160,6 @@ fn count_part(
             "ip" if network.is_none() => {
                 network = layer.pair::<IpAddr>("ip.src", "ip.dst");
                 network_len = layer.number("ip.len").into();
-                if layer.number("ip.flags") & 1 != 0 || layer.number("ip.frag_offset") != 0 {
-                    break;
-                }
             }
             "ipv6" if network.is_none() => {
                 network = layer.pair::<IpAddr>("ipv6.src", "ipv6.dst");
