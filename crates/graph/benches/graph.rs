@@ -226,6 +226,18 @@ fn peers(ids: &[Id]) {
         })
         .collect();
     report("update by id, no snapshot held", "slab", "op/s", &updates, None, "higher");
+    let mut asked = Random(7);
+    let names: Vec<SmolStr> = (0..10_000).map(|_| format!("eth{}", asked.below(NODES)).into()).collect();
+    let lookup: Vec<f64> = (0..SAMPLES)
+        .map(|_| {
+            let start = Instant::now();
+            for name in &names {
+                assert_eq!(black_box(slab.named(name).count()), 1);
+            }
+            start.elapsed().as_nanos() as f64 / names.len() as f64
+        })
+        .collect();
+    report("indexed lookup", "slab", "ns/op", &lookup, None, "lower");
     let index = slab.key("IfIndex");
     let scans: Vec<f64> = (0..SAMPLES)
         .map(|_| {
@@ -313,6 +325,16 @@ impl Slab {
         let fields = metadata.iter().map(|(k, v)| (self.key(k), v.clone())).collect();
         self.nodes.push(fields);
         self.by_id.insert(id, place);
+    }
+
+    /// The nodes of a name, each looked at as ours are.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Vec<(u32, Value)>> {
+        let places = self.indexes[0].get(name).map(Vec::as_slice).unwrap_or_default();
+        let key = self.keys["Name"];
+        places
+            .iter()
+            .map(|place| &self.nodes[*place as usize])
+            .filter(move |fields| fields.iter().any(|(k, value)| *k == key && value.as_str() == Some(name)))
     }
 
     fn update(&mut self, id: &Id, key: u32, value: Value) {

@@ -1,15 +1,14 @@
 //! Finding elements in a snapshot: by the best index that the filter allows, else by looking at all.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use skydive_prefetch::prefetch;
 use skydive_value::{Filter, Id, Matcher, Path, Test};
 
 use crate::index::indexed;
 use crate::key::attribute;
 use crate::postings::Places;
-use crate::stored::NodePlace;
 use crate::{EdgeView, Node, Snapshot};
 
 /// What an answer cost: elements read and index lookups made. Reads of one lookup are added when it ends.
@@ -90,9 +89,8 @@ impl Snapshot {
         }
     }
 
-    /// All nodes that pass. The memory of the nodes two chunks ahead, and of their values one chunk ahead, is touched
-    /// before any of them is looked at: these reads overlap in the processor, those of one look after the other do
-    /// not, and nodes that were updated lie anywhere.
+    /// All nodes that pass. The memory of the nodes two chunks ahead, and of their values one chunk ahead, is asked
+    /// for: nodes that were updated lie anywhere, and these waits overlap.
     fn scan<'a>(
         &'a self,
         filter: &'a Filter,
@@ -105,12 +103,13 @@ impl Snapshot {
         std::iter::from_fn(move || {
             loop {
                 let next = chunks.next();
-                if let Some(nodes) = &next {
-                    black_box(nodes.iter().filter_map(|n| Some(n.as_ref()?.metadata.len())).sum::<usize>());
+                for node in next.iter().flatten().filter_map(|place| place.as_ref()) {
+                    prefetch(&node.metadata);
                 }
-                if let Some(nodes) = &far {
-                    let touch = |n: &&NodePlace| n.as_ref().is_some_and(|n| matcher.touch(&n.metadata));
-                    black_box(nodes.iter().filter(|n| touch(n)).count());
+                for node in far.iter().flatten().filter_map(|place| place.as_ref()) {
+                    if let Some(value) = matcher.likely(&node.metadata) {
+                        prefetch(value);
+                    }
                 }
                 let now = std::mem::replace(&mut near, std::mem::replace(&mut far, next));
                 let Some(nodes) = now else {

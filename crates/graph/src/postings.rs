@@ -17,6 +17,8 @@ const LEAF_MAX: usize = 127;
 /// Leaves in a branch: what the first write after a snapshot counts up.
 const BRANCH_MAX: usize = 128;
 
+/// Moving fewer entries than this to the next leaf is not worth it.
+const ROOM_MIN: usize = 16;
 /// Entries in a line of memory.
 const LINE: usize = 8;
 
@@ -211,6 +213,9 @@ impl Branch {
                 self.put(l + 1, &[entry]);
                 return l + 1;
             }
+            if self.make_room(l) {
+                return self.insert(entry);
+            }
             let right = self.leaves[l].0;
             self.put(l + 1, &right[LEAF_MAX / 2..]);
             self.lens[l] = (LEAF_MAX / 2) as u8;
@@ -226,6 +231,26 @@ impl Branch {
         self.lens[l] += 1;
         self.firsts[l] = leaf.0[0];
         l
+    }
+
+    /// Moves entries of a full leaf to the next one, when that has much room: leaves are fuller so, and fewer.
+    fn make_room(&mut self, l: usize) -> bool {
+        let (len, Some(next_len)) = (LEAF_MAX, self.lens.get(l + 1).map(|len| usize::from(*len))) else {
+            return false;
+        };
+        let moved = (LEAF_MAX - next_len) / 2;
+        if moved < ROOM_MIN {
+            return false;
+        }
+        let (left, right) = self.leaves.split_at_mut(l + 1);
+        let (Some(from), Some(to)) = (left.last(), right.first_mut()) else { return false };
+        let to = Arc::make_mut(to);
+        to.0.copy_within(..next_len, moved);
+        to.0[..moved].copy_from_slice(&from.0[len - moved..]);
+        self.lens[l] = (len - moved) as u8;
+        self.lens[l + 1] = (next_len + moved) as u8;
+        self.firsts[l + 1] = to.0[0];
+        true
     }
 
     /// Removes an entry that is there.

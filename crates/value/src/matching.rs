@@ -191,11 +191,11 @@ impl<'f> Matcher<'f> {
         Self { filter, first: Hint::default(), others }
     }
 
-    /// Reads the memory that the first predicate will look at in a map like the last one. A scan over memory that
-    /// is not in the cache touches a few elements ahead; the answer means nothing.
+    /// The value that the first predicate will look at, if the map is like the last one: a scan over memory that is
+    /// not in the cache asks for it ahead. What it is means nothing.
     #[inline]
-    pub fn touch(&self, map: &Map) -> bool {
-        map.values.get(self.first.position.get()).is_some_and(|value| matches!(value, Value::Null))
+    pub fn likely<'m>(&self, map: &'m Map) -> Option<&'m Value> {
+        map.values.get(self.first.position.get())
     }
 
     /// Whether `subject` passes.
