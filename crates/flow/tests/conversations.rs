@@ -4,6 +4,8 @@
 
 #[path = "conversations/capture.rs"]
 mod capture;
+#[path = "conversations/conversation.rs"]
+mod conversation;
 #[path = "conversations/tshark.rs"]
 mod tshark;
 
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use capture::Conversation;
+use conversation::Conversation;
 use skydive_flow::{Flow, TableConfig};
 use skydive_testnet::{Netns, Running, ScratchDir, eventually, require_root, run, veth_pair, vxlan};
 
@@ -24,6 +26,7 @@ const VNI: u32 = 42;
 
 /// Bytes sent by each connection of iperf3 that is about bytes.
 const SENT: u64 = 300 << 10;
+const BLOCK: u64 = 20 << 10;
 
 /// What is left for packets inside of VXLAN over IPv4.
 const INNER_MTU: &str = "1450";
@@ -129,11 +132,11 @@ fn talk(client: &Netns, v4: &str, v6: &str) {
     // Nobody listens there: ICMP says so.
     client.exec(&["dig", "+tries=1", "+time=1", "-p", "5353", &format!("@{v4}"), "www.test"]).unwrap_err();
     for server in [v4, v6] {
-        exec(&["iperf3", "-c", server, "-n", &SENT.to_string(), "-l", "20K"]);
+        exec(&["iperf3", "-c", server, "-n", &SENT.to_string(), "-l", &BLOCK.to_string()]);
         exec(&["dig", "+tries=1", "+time=5", &format!("@{server}"), "www.test", "A"]);
         exec(&["dig", "+tries=1", "+time=5", &format!("@{server}"), "www.test", "AAAA"]);
     }
-    exec(&["iperf3", "-R", "-c", v4, "-n", &SENT.to_string(), "-l", "20K"]);
+    exec(&["iperf3", "-R", "-c", v4, "-n", &SENT.to_string(), "-l", &BLOCK.to_string()]);
     exec(&["iperf3", "-u", "-c", v4, "-n", "40K", "-l", "1000", "-b", "100M"]);
     exec(&["curl", "-sSf", "-o", "/dev/null", &format!("http://{v4}/page")]);
     exec(&["curl", "-sSf", "-o", "/dev/null", &format!("http://[{v6}]/page")]);
@@ -150,7 +153,8 @@ fn flows(file: &[u8]) -> Vec<Flow> {
 fn agreed(file: &Path) -> Vec<Flow> {
     let flows = flows(&fs::read(file).unwrap());
     let packets = tshark::packets(file, &[]);
-    let difference = capture::difference(&capture::conversations(&flows), &tshark::conversations(&packets));
+    let difference =
+        conversation::difference(&conversation::conversations(&flows), &tshark::conversations(&packets));
     assert!(difference.is_none(), "{}", difference.unwrap());
     // The flows that are not carried by others have all packets.
     let outer = flows.iter().filter(|flow| flow.parent.is_none());
@@ -185,7 +189,10 @@ fn is_all_there(flows: &[Flow], v4: &str, v6: &str) {
     }
     let server = |flow: &&Flow| flow.network.is_some_and(|ip| [v4, v6].contains(&ip.b.to_string().as_str()));
     let most = flows.iter().filter(server).map(|flow| flow.metric.ab_bytes.max(flow.metric.ba_bytes));
-    assert_eq!(most.filter(|bytes| *bytes > SENT).count(), 3, "as often as iperf3 sent that much");
+    let most: Vec<u64> = most.collect();
+    // iperf3 sometimes ends a block early.
+    let full = most.iter().filter(|bytes| **bytes > SENT - 2 * BLOCK).count();
+    assert_eq!(full, 3, "iperf3 sent that much so often: {most:?}");
 }
 
 #[test]
@@ -223,8 +230,8 @@ fn tshark_agrees_about_real_programs() {
     {
         let cut = file.with_extension("cut");
         run(Command::new("editcap").args(["-F", "pcap", "-s", "128"]).arg(&file).arg(&cut)).unwrap();
-        let cut: Vec<Conversation> = capture::conversations(&flows(&fs::read(&cut).unwrap()));
-        let difference = capture::difference(&cut, &capture::conversations(&whole));
+        let cut: Vec<Conversation> = conversation::conversations(&flows(&fs::read(&cut).unwrap()));
+        let difference = conversation::difference(&cut, &conversation::conversations(&whole));
         assert!(difference.is_none(), "{}", difference.unwrap());
     }
 }

@@ -4,6 +4,8 @@
 
 #[path = "conversations/capture.rs"]
 mod capture;
+#[path = "conversations/conversation.rs"]
+mod conversation;
 #[path = "conversations/tshark.rs"]
 mod tshark;
 
@@ -57,7 +59,7 @@ fn line(flow: &Flow, flows: &[Flow]) -> String {
     let network = flow.network.map_or_else(none, |ip| format!("{}>{}/{}", ip.a, ip.b, ip.id));
     let ports = flow
         .transport
-        .map_or_else(none, |ports| format!("{}:{}>{}", capture::name(ports.protocol), ports.a, ports.b));
+        .map_or_else(none, |ports| format!("{}:{}>{}", conversation::name(ports.protocol), ports.a, ports.b));
     let metric = &flow.metric;
     let (ab, ba) = ((metric.ab_packets, metric.ab_bytes), (metric.ba_packets, metric.ba_bytes));
     let path = &flow.layers_path;
@@ -100,8 +102,8 @@ fn tshark_agrees() {
     assert_eq!(theirs.len(), captures.len());
     let mut wrong = Vec::new();
     for (name, theirs) in captures.iter().zip(theirs) {
-        let ours = capture::conversations(&flows(name));
-        wrong.extend(capture::difference(&ours, &theirs).map(|text| format!("{name}: {text}")));
+        let ours = conversation::conversations(&flows(name));
+        wrong.extend(conversation::difference(&ours, &theirs).map(|text| format!("{name}: {text}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use skydive_flow::IcmpKind;
 
-use crate::capture::{Conversation, Message};
+use crate::conversation::{Conversation, Message};
 
 /// The protocols that are looked at, all others are left out of the dissection.
 const PROTOCOLS: &str = "eth vlan ip ipv6 tcp udp sctp icmp icmpv6 gre mpls vxlan geneve erspan l2tp";
