@@ -46,10 +46,18 @@ enum Chunk<T: Item> {
     Patched(Arc<Patched<T>>),
 }
 
-#[derive(Clone, Debug)]
+/// All in one piece of memory, and what is asked first stands first: whoever reads an item waits once to know where
+/// it is.
+#[derive(Debug)]
+#[repr(C)]
 struct Patched<T: Item> {
+    /// A bit for each place that has a patch.
+    mask: u32,
+    len: u8,
+    /// The place of each patch.
+    places: [u8; PATCHES],
     base: Arc<Items<T>>,
-    patches: Vec<(usize, T)>,
+    patches: [T; PATCHES],
 }
 
 #[derive(Debug)]
@@ -118,8 +126,8 @@ impl<T: Item> Chunk<T> {
             Self::Plain(items) => Some(items.0.each_ref()),
             Self::Patched(patched) => {
                 let mut items = patched.base.0.each_ref();
-                for (i, item) in &patched.patches {
-                    items[*i] = item;
+                for (i, item) in patched.patches() {
+                    items[i] = item;
                 }
                 Some(items)
             }
@@ -131,15 +139,7 @@ impl<T: Item> Chunk<T> {
         self.make_writable(i);
         match self {
             Self::Plain(items) => &mut Arc::make_mut(items).0[i],
-            Self::Patched(patched) => {
-                let patched = Arc::make_mut(patched);
-                let at = patched.patches.iter().position(|(place, _)| *place == i);
-                let at = at.unwrap_or_else(|| {
-                    patched.patches.push((i, patched.base.0[i].clone()));
-                    patched.patches.len() - 1
-                });
-                &mut patched.patches[at].1
-            }
+            Self::Patched(patched) => Arc::make_mut(patched).at_mut(i),
             Self::Empty => unreachable!("made writable above"),
         }
     }
@@ -151,22 +151,15 @@ impl<T: Item> Chunk<T> {
             Self::Empty => *self = Self::Plain(Arc::new(Items(std::array::from_fn(|_| T::default())))),
             Self::Plain(items) => {
                 if Arc::get_mut(items).is_none() {
-                    let patches = Vec::with_capacity(2);
-                    *self = Self::Patched(Arc::new(Patched { base: items.clone(), patches }));
+                    *self = Self::Patched(Arc::new(Patched::of(items.clone())));
                 }
             }
             Self::Patched(patched) => {
                 let alone = Arc::get_mut(patched).is_some_and(|own| Arc::get_mut(&mut own.base).is_some());
-                let full =
-                    patched.patches.len() >= PATCHES && patched.patches.iter().all(|(place, _)| *place != i);
+                let full = usize::from(patched.len) == PATCHES && !patched.has(i);
                 if alone || full {
                     let Self::Patched(patched) = std::mem::take(self) else { return };
-                    let Patched { mut base, patches } = Arc::unwrap_or_clone(patched);
-                    let items = Arc::make_mut(&mut base);
-                    for (place, item) in patches {
-                        items.0[place] = item;
-                    }
-                    *self = Self::Plain(base);
+                    *self = Self::Plain(Arc::unwrap_or_clone(patched).into_items());
                 }
             }
         }
@@ -174,9 +167,55 @@ impl<T: Item> Chunk<T> {
 }
 
 impl<T: Item> Patched<T> {
+    fn of(base: Arc<Items<T>>) -> Self {
+        Self { mask: 0, len: 0, places: [0; PATCHES], base, patches: std::array::from_fn(|_| T::default()) }
+    }
+
+    #[inline]
+    fn has(&self, i: usize) -> bool {
+        self.mask >> i & 1 != 0
+    }
+
+    /// The patches, each with its place.
+    fn patches(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.places.iter().map(|place| usize::from(*place)).zip(&self.patches).take(self.len.into())
+    }
+
     #[inline]
     fn at(&self, i: usize) -> &T {
-        self.patches.iter().find(|(place, _)| *place == i).map_or(&self.base.0[i], |(_, item)| item)
+        let patch = if self.has(i) { self.patches().find(|(place, _)| *place == i) } else { None };
+        patch.map_or(&self.base.0[i], |(_, item)| item)
+    }
+
+    /// The patch of a place, made if there is none; the caller knows that there is room.
+    fn at_mut(&mut self, i: usize) -> &mut T {
+        let known = self.patches().position(|(place, _)| place == i);
+        let at = known.unwrap_or_else(|| {
+            let at = usize::from(self.len);
+            self.places[at] = i as u8;
+            self.patches[at] = self.base.0[i].clone();
+            self.mask |= 1 << i;
+            self.len += 1;
+            at
+        });
+        &mut self.patches[at]
+    }
+
+    /// The items with the patches taken in.
+    fn into_items(self) -> Arc<Items<T>> {
+        let Self { len, places, mut base, patches, .. } = self;
+        let items = Arc::make_mut(&mut base);
+        for (place, item) in places.into_iter().zip(patches).take(len.into()) {
+            items.0[usize::from(place)] = item;
+        }
+        base
+    }
+}
+
+impl<T: Item> Clone for Patched<T> {
+    fn clone(&self) -> Self {
+        let Self { mask, len, places, base, patches } = self;
+        Self { mask: *mask, len: *len, places: *places, base: base.clone(), patches: patches.clone() }
     }
 }
 
