@@ -348,10 +348,8 @@ impl FlowTable {
         }
         if let Some((place, _)) = oldest {
             self.counters.evicted += 1;
-            if let Some(record) = self.records.at(place) {
-                tell(self.view(record), Told { ended: true, news: true });
-            }
-            self.remove(place);
+            let news = self.records.at_mut(place).is_some_and(Record::end);
+            self.tell_of(place, Told { ended: true, news }, tell);
         }
     }
 

@@ -130,7 +130,7 @@ impl FlowTable {
         self.timer.next = None;
     }
 
-    fn tell_of(&mut self, place: u32, told: Told, tell: &mut impl FnMut(FlowView<'_>, Told)) {
+    pub(super) fn tell_of(&mut self, place: u32, told: Told, tell: &mut impl FnMut(FlowView<'_>, Told)) {
         if told.ended || told.news {
             if let Some(record) = self.records.at(place) {
                 tell(self.view(record), told);
@@ -171,7 +171,7 @@ impl Record {
     }
 
     /// Ends it; says whether that is news.
-    fn end(&mut self) -> bool {
+    pub(super) fn end(&mut self) -> bool {
         let mut news = self.hot.touched;
         // Without packets since the last update the difference is none: who adds up differences must not count twice.
         if let Some(update) = &self.cold.update {

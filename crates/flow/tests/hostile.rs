@@ -1,0 +1,126 @@
+//! What hostile or odd traffic must not bring about.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
+
+use std::time::Duration;
+
+use skydive_flow::{ExtraLayers, Finish, Flow, FlowTable, FlowView, KeyMode, TableConfig, Told};
+use skydive_packet::LinkType;
+use skydive_packet::file::Packet;
+
+const SECOND: i64 = 1_000_000_000;
+const T0: i64 = 1_700_000_000 * SECOND;
+
+const FIN: u8 = 0x11;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 0x10;
+
+/// IPv4 between hosts 1 and 2, or back.
+fn ip(back: bool, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = if back { (2, 1) } else { (1, 2) };
+    let total = (20 + payload.len()) as u16;
+    let mut packet = vec![0x45, 0];
+    packet.extend(total.to_be_bytes());
+    packet.extend([0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, source, 10, 0, 0, destination]);
+    packet.extend(payload);
+    packet
+}
+
+fn ethernet(back: bool, kind: u16, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = if back { (2, 1) } else { (1, 2) };
+    let mut frame = vec![2, 0, 0, 0, 0, destination, 2, 0, 0, 0, 0, source];
+    frame.extend(kind.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn udp(back: bool, client: u16, server: u16, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = if back { (server, client) } else { (client, server) };
+    let mut bytes = Vec::new();
+    for field in [source, destination, 8 + payload.len() as u16, 0] {
+        bytes.extend(field.to_be_bytes());
+    }
+    bytes.extend(payload);
+    ethernet(back, 0x0800, &ip(back, 17, &bytes))
+}
+
+fn segment(back: bool, client: u16, flags: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let (source, destination) = if back { (80, client) } else { (client, 80) };
+    let mut bytes = Vec::new();
+    bytes.extend(u16::to_be_bytes(source));
+    bytes.extend(u16::to_be_bytes(destination));
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend([0, 0, 0, 1, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    bytes.extend(payload);
+    bytes
+}
+
+fn tcp(back: bool, flags: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    ethernet(back, 0x0800, &ip(back, 6, &segment(back, 1000, flags, sequence, payload)))
+}
+
+fn on(link: LinkType, at: i64, bytes: &[u8]) -> Packet<'_> {
+    Packet { bytes, at, wire_len: bytes.len() as u32, interface: 0, link }
+}
+
+fn feed(table: &mut FlowTable, at: i64, bytes: &[u8]) {
+    table.packets(&[on(LinkType::ETHERNET, at, bytes)], |_, _| panic!("nothing has to go"));
+}
+
+fn told(all: &mut Vec<(Flow, Told)>) -> impl FnMut(FlowView<'_>, Told) {
+    |flow, told| all.push((flow.to_flow(), told))
+}
+
+#[test]
+fn what_has_to_go_tells_what_was_not_told_yet() {
+    let mut table = FlowTable::new(TableConfig { max_entries: Some(1), ..TableConfig::default() });
+    let mut all = Vec::new();
+    for n in 0..3 {
+        feed(&mut table, T0 + n, &udp(false, 1000, 2000, b""));
+    }
+    table.update(T0 + SECOND, &mut told(&mut all));
+    assert_eq!(all.pop().unwrap().0.last_update.unwrap().ab_packets, 3);
+    feed(&mut table, T0 + 2 * SECOND, &udp(false, 1000, 2000, b""));
+    let other = udp(false, 1001, 2000, b"");
+    table.packets(&[on(LinkType::ETHERNET, T0 + 3 * SECOND, &other)], told(&mut all));
+    let (flow, _) = all.pop().unwrap();
+    assert_eq!(flow.metric.ab_packets, 4);
+    assert_eq!(flow.last_update.unwrap().ab_packets, 1);
+    assert_eq!(flow.finish, Finish::Timeout);
+    let third = udp(false, 1002, 2000, b"");
+    table.packets(&[on(LinkType::ETHERNET, T0 + 4 * SECOND, &third)], told(&mut all));
+    assert_eq!(all.pop().unwrap().0.last_update.unwrap().ab_packets, 1, "never told of");
+}
+
+#[test]
+fn nothing_panics_at_the_ends_of_time_and_size() {
+    let config = TableConfig {
+        update: Duration::from_secs(1),
+        max_entries: Some(3),
+        raw_packets: 2,
+        reassemble: true,
+        tcp_metric: true,
+        defragment: true,
+        extra_layers: ExtraLayers::ALL,
+        key_mode: KeyMode::L3,
+        ..TableConfig::default()
+    };
+    let mut table = FlowTable::new(config);
+    let frames = [
+        tcp(false, SYN, u32::MAX, b"x"),
+        tcp(true, ACK, 0, b"y"),
+        udp(false, 1, 53, b"z"),
+        udp(true, 1, 2, b""),
+        tcp(false, RST, 0, b""),
+        tcp(true, FIN, 0, b""),
+    ];
+    for at in [i64::MIN, -1, 0, 1, i64::MAX, i64::MIN, T0] {
+        for bytes in &frames {
+            let packet = Packet { wire_len: u32::MAX, ..on(LinkType::ETHERNET, at, bytes) };
+            table.packets(&[packet], |_, _| {});
+            table.advance(at, |_, _| {});
+        }
+    }
+    table.finish(|_, _| {});
+    assert!(table.is_empty());
+}
