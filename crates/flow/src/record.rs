@@ -239,12 +239,15 @@ impl More {
     }
 
     /// Puts streams in order that wait for what came before `since`, nanoseconds since the epoch; all of them at the
-    /// end of time.
-    pub(crate) fn flush_streams(&mut self, since: i64) {
+    /// end of time. Says whether anything came of it.
+    pub(crate) fn flush_streams(&mut self, since: i64) -> bool {
+        let mut news = false;
         for stream in self.streams.iter_mut().flat_map(|streams| streams.iter_mut()) {
             let told = if since == i64::MAX { stream.order.flush() } else { stream.order.skip(since) };
+            news |= told.is_some();
             stream.told = told.unwrap_or(stream.told);
         }
+        news
     }
 }
 

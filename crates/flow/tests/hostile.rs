@@ -93,6 +93,35 @@ fn what_has_to_go_tells_what_was_not_told_yet() {
 }
 
 #[test]
+fn both_streams_of_a_reset_connection_are_told() {
+    let mut table = FlowTable::new(TableConfig { reassemble: true, ..TableConfig::default() });
+    let mut all = Vec::new();
+    feed(&mut table, T0, &tcp(false, SYN, 0, b""));
+    feed(&mut table, T0 + 1, &tcp(true, SYN | ACK, 0, b""));
+    feed(&mut table, T0 + 2, &tcp(true, ACK, 1, b"hello"));
+    feed(&mut table, T0 + 3, &tcp(false, RST, 1, b""));
+    table.update(T0 + 5 * SECOND, &mut told(&mut all));
+    all.clear();
+    table.update(T0 + 20 * SECOND, &mut told(&mut all));
+    let (flow, last) = all.pop().unwrap();
+    assert!(last.ended && table.is_empty());
+    assert_eq!(flow.tcp.unwrap().ba.stream.bytes, 5);
+    assert!(last.news, "the stream was not told of before");
+}
+
+#[test]
+fn a_connection_that_was_closed_does_not_time_out() {
+    let timeouts = [("tcp".into(), Duration::from_secs(10))].into_iter().collect();
+    let mut table = FlowTable::new(TableConfig { application_timeout: timeouts, ..TableConfig::default() });
+    let mut all = Vec::new();
+    feed(&mut table, T0, &tcp(false, FIN, 0, b""));
+    feed(&mut table, T0, &tcp(true, FIN, 0, b""));
+    table.update(T0 + SECOND, &mut told(&mut all));
+    table.update(T0 + 12 * SECOND, &mut told(&mut all));
+    assert_eq!(all.last().unwrap().0.finish, Finish::Fin);
+}
+
+#[test]
 fn nothing_panics_at_the_ends_of_time_and_size() {
     let config = TableConfig {
         update: Duration::from_secs(1),

@@ -80,12 +80,16 @@ impl FlowTable {
             let mut news = record.hot.touched;
             let timeout = timeouts.get(usize::from(record.cold.application)).copied().flatten();
             if !news && timeout.is_some_and(|timeout| idle > timeout) {
-                record.hot.finish = Finish::Timeout;
-                (ended, news) = (true, true);
+                ended = true;
+                if record.hot.finish == Finish::Not {
+                    record.hot.finish = Finish::Timeout;
+                    news = true;
+                }
             }
             record.told(now);
             if let Some(more) = &mut record.cold.more {
-                more.flush_streams(now.saturating_sub(STREAM_IDLE));
+                let since = if ended { i64::MAX } else { now.saturating_sub(STREAM_IDLE) };
+                news |= more.flush_streams(since) && ended;
             }
             self.tell_of(place, Told { ended, news }, tell);
         }
@@ -178,7 +182,7 @@ impl Record {
             self.told(self.hot.last.max(update.at));
         }
         if let Some(more) = &mut self.cold.more {
-            more.flush_streams(i64::MAX);
+            news |= more.flush_streams(i64::MAX);
         }
         self.hot.state |= ENDED;
         if self.hot.finish == Finish::Not {
