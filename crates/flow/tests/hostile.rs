@@ -122,6 +122,46 @@ fn a_connection_that_was_closed_does_not_time_out() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_stop_updates() {
+    let mut table = FlowTable::new(TableConfig::default());
+    let mut all = Vec::new();
+    feed(&mut table, T0, &udp(false, 1000, 2000, b""));
+    table.advance(T0, told(&mut all));
+    let back = T0 - 86_400 * SECOND;
+    for minute in 0..30 {
+        let at = back + minute * 60 * SECOND;
+        feed(&mut table, at, &udp(false, 1001, 2000, b""));
+        table.advance(at, told(&mut all));
+    }
+    let count = |port| all.iter().filter(|(flow, _)| flow.transport.unwrap().a == port).count();
+    assert!(count(1001) >= 25, "{}", count(1001));
+    assert_eq!(table.len(), 1, "what came before the clock was set");
+}
+
+#[test]
+fn a_pause_without_packets_ends_what_was_before() {
+    let mut table = FlowTable::new(TableConfig::default());
+    let mut all = Vec::new();
+    for at in [0, 1, 86_400] {
+        table.advance(T0 + at * SECOND, told(&mut all));
+        feed(&mut table, T0 + at * SECOND, &udp(false, 1000, 2000, b""));
+    }
+    assert_eq!(all.iter().filter(|(_, told)| told.ended).count(), 1);
+    assert_eq!(table.flows().next().unwrap().metric().ab_packets, 1, "another conversation, a day later");
+}
+
+#[test]
+fn the_end_of_time_is_not_due_again_and_again() {
+    let mut table = FlowTable::new(TableConfig::default());
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        feed(&mut table, i64::MAX, &udp(false, 1000, 2000, b""));
+        table.advance(i64::MAX, told(&mut all));
+    }
+    assert!(all.len() <= 1, "{}", all.len());
+}
+
+#[test]
 fn nothing_panics_at_the_ends_of_time_and_size() {
     let config = TableConfig {
         update: Duration::from_secs(1),

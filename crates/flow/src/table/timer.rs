@@ -30,6 +30,8 @@ struct Next {
     expire: i64,
     /// Flows idle since then go with the next expiry.
     before: i64,
+    /// Who says that it is earlier has set the clock back.
+    back: i64,
 }
 
 impl Timer {
@@ -41,10 +43,15 @@ impl Timer {
 
 impl FlowTable {
     /// Lets time pass until `now` (nanoseconds since the epoch): does what is due. Cheap when nothing is.
+    ///
+    /// A clock may be set back. By more than [`super::TableConfig::expire`], the flows of the time before end, as they
+    /// would have by waiting.
     #[inline]
     pub fn advance(&mut self, now: i64, tell: impl FnMut(FlowView<'_>, Told)) {
+        // What is due at the end of time would be so for ever.
+        let now = now.min(i64::MAX - 1);
         match self.timer.next {
-            Some(next) if now < next.update && now < next.expire => {}
+            Some(next) if now >= next.back && now < next.update && now < next.expire => {}
             _ => self.tick(now, tell),
         }
     }
@@ -52,9 +59,17 @@ impl FlowTable {
     #[cold]
     fn tick(&mut self, now: i64, mut tell: impl FnMut(FlowView<'_>, Told)) {
         let Timer { update, expire, next } = self.timer;
-        let first =
-            Next { update: now.saturating_add(update), expire: now.saturating_add(expire), before: now };
-        let mut next = *self.timer.next.get_or_insert(next.unwrap_or(first));
+        let first = Next {
+            update: now.saturating_add(update),
+            expire: now.saturating_add(expire),
+            before: now,
+            back: now.saturating_sub(expire),
+        };
+        let mut next = next.unwrap_or(first);
+        if now < next.back {
+            self.end_if(|last| last > now.saturating_add(expire), &mut tell);
+            next = first;
+        }
         if now >= next.update {
             if let Some(defragmenter) = &mut self.defragmenter {
                 defragmenter.flush(timestamp(now));
@@ -63,10 +78,13 @@ impl FlowTable {
             next.update = now.saturating_add(update);
         }
         if now >= next.expire {
-            self.expire(next.before, &mut tell);
+            // After a pause without packets all are idle for longer than two periods.
+            let long_ago = now.saturating_sub(expire.saturating_mul(2));
+            self.expire(next.before.max(long_ago), &mut tell);
             next.expire = now.saturating_add(expire);
             next.before = now;
         }
+        next.back = now.saturating_sub(expire);
         self.timer.next = Some(next);
     }
 
@@ -111,9 +129,14 @@ impl FlowTable {
 
     /// Ends the flows whose last packet came before `before`.
     pub fn expire(&mut self, before: i64, tell: &mut impl FnMut(FlowView<'_>, Told)) {
+        self.end_if(|last| last < before, tell);
+    }
+
+    /// Ends the flows with a last packet at a time of which `goes` says so.
+    fn end_if(&mut self, goes: impl Fn(i64) -> bool, tell: &mut impl FnMut(FlowView<'_>, Told)) {
         for place in 0..self.records.places() {
             let Some(record) = self.records.at_mut(place).filter(|record| record.is_used()) else { continue };
-            if record.hot.last < before {
+            if goes(record.hot.last) {
                 let news = record.end();
                 self.tell_of(place, Told { ended: true, news }, tell);
             }
@@ -165,7 +188,7 @@ impl Record {
             ab_bytes,
             ba_packets,
             ba_bytes,
-            start: timestamp(update.at),
+            start: timestamp(update.at.min(now)),
             last: timestamp(now),
             rtt: self.hot.rtt,
         };
