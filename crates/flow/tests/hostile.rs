@@ -110,6 +110,22 @@ fn both_streams_of_a_reset_connection_are_told() {
 }
 
 #[test]
+fn a_connection_after_the_end_of_another_is_alive() {
+    let mut table = FlowTable::new(TableConfig::default());
+    let mut all = Vec::new();
+    for (back, flags) in [(false, SYN), (true, RST), (false, SYN), (true, SYN | ACK)] {
+        feed(&mut table, T0, &tcp(back, flags, 0, b""));
+    }
+    assert_eq!(table.flows().next().unwrap().finish(), Finish::Not);
+    table.update(T0 + 20 * SECOND, &mut told(&mut all));
+    assert_eq!(table.len(), 1);
+    for back in [false, true] {
+        feed(&mut table, T0 + 21 * SECOND, &tcp(back, FIN, 1, b""));
+    }
+    assert_eq!(table.flows().next().unwrap().finish(), Finish::Fin);
+}
+
+#[test]
 fn a_connection_that_was_closed_does_not_time_out() {
     let timeouts = [("tcp".into(), Duration::from_secs(10))].into_iter().collect();
     let mut table = FlowTable::new(TableConfig { application_timeout: timeouts, ..TableConfig::default() });
@@ -159,6 +175,14 @@ fn the_end_of_time_is_not_due_again_and_again() {
         table.advance(i64::MAX, told(&mut all));
     }
     assert!(all.len() <= 1, "{}", all.len());
+}
+
+#[test]
+fn a_clock_that_starts_at_nothing_times_round_trips() {
+    let mut table = FlowTable::new(TableConfig::default());
+    feed(&mut table, 0, &tcp(false, SYN, 0, b""));
+    feed(&mut table, 7_000_000, &tcp(true, SYN | ACK, 0, b""));
+    assert_eq!(table.flows().next().unwrap().metric().rtt / 1_000_000, 7);
 }
 
 #[test]

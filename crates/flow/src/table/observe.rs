@@ -151,9 +151,12 @@ impl Hot {
             return;
         }
         if flags & (SYN | ACK) == SYN {
-            if self.asked_at == 0 {
-                self.asked_at = at;
+            // After an end it is another connection.
+            if self.asked_at == 0 || self.finish != Finish::Not {
+                self.ask(at);
             }
+            self.finish = Finish::Not;
+            self.state &= !BOTH;
         } else if flags & (SYN | RST) != 0 {
             self.answer(at);
         }
@@ -171,10 +174,16 @@ impl Hot {
     #[inline]
     fn echo(&mut self, flags: u8, at: i64) {
         match flags {
-            ECHO_REQUEST => self.asked_at = at,
+            ECHO_REQUEST => self.ask(at),
             ECHO_REPLY => self.answer(at),
             _ => {}
         }
+    }
+
+    /// A clock may begin at 0, which stands for no question.
+    #[inline]
+    fn ask(&mut self, at: i64) {
+        self.asked_at = if at == 0 { -1 } else { at };
     }
 
     #[inline]
