@@ -186,6 +186,25 @@ fn a_clock_that_starts_at_nothing_times_round_trips() {
 }
 
 #[test]
+fn kept_packets_begin_as_their_link_type_says() {
+    let inner = ip(false, 17, &[3, 232, 7, 208, 0, 8, 0, 0]);
+    let cooked = [&[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0][..], &inner].concat();
+    let ppp = [&[0xff, 3, 0, 0x21][..], &inner].concat();
+    let frame = ethernet(false, 0x0800, &inner);
+    let ether_ip = ip(false, 97, &[&[0x30, 0][..], &frame].concat());
+    for (link, bytes, kept) in [
+        (LinkType::LINUX_SLL, &cooked, &inner),
+        (LinkType::PPP, &ppp, &inner),
+        (LinkType::RAW, &ether_ip, &ether_ip),
+    ] {
+        let mut table = FlowTable::new(TableConfig { raw_packets: 1, ..TableConfig::default() });
+        table.packets(&[on(link, T0, bytes)], |_, _| {});
+        let raw = table.flows().next().unwrap().to_flow().raw_packets;
+        assert_eq!((raw[0].link, &raw[0].bytes[..]), (LinkType::IPV4, &kept[..]), "{link:?}");
+    }
+}
+
+#[test]
 fn nothing_panics_at_the_ends_of_time_and_size() {
     let config = TableConfig {
         update: Duration::from_secs(1),

@@ -8,7 +8,7 @@ use skydive_packet::{LayerKind, Layers, LinkType};
 
 use super::fragment::Fragments;
 use super::{ExtraLayers, FlowTable};
-use crate::key::{ECHO_REPLY, ECHO_REQUEST, NONE, Part, TransportKind};
+use crate::key::{ECHO_REPLY, ECHO_REQUEST, Part, TransportKind};
 use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, Record, millis, timestamp};
 use crate::tcp::Side;
 use crate::{Finish, RawPacket};
@@ -65,23 +65,24 @@ impl FlowTable {
     fn keep_raw(&mut self, place: u32, part: &Part, packet: &Packet<'_>, layers: &Layers) {
         let limit = self.config.raw_packets;
         let Some(record) = self.records.at_mut(place) else { return };
-        let has_link = record.has_link();
         let more = record.more();
         if more.raw_count >= limit {
             return;
         }
-        let start = layers.as_slice().get(usize::from(part.layers.0)).map_or(0, |layer| layer.start as usize);
-        let bytes = packet.bytes.get(start..).unwrap_or_default();
-        let v6 = part.network != NONE && bytes.first().is_some_and(|byte| byte >> 4 == 6);
+        let (from, to) = part.layers;
+        let layers = layers.as_slice().get(usize::from(from)..usize::from(to)).unwrap_or_default();
+        // What comes before the addresses, as in cooked captures or with PPP, has a link type of its own.
+        let Some(first) = layers.iter().find(|layer| layer.kind.has_addresses()) else { return };
+        let bytes = packet.bytes.get(first.start as usize..).unwrap_or_default();
         more.raw_count += 1;
         more.raw.push(RawPacket {
             at: timestamp(packet.at),
             index: more.raw_count,
             bytes: bytes.into(),
-            link: match (has_link, v6) {
-                (true, _) => LinkType::ETHERNET,
-                (false, false) => LinkType::IPV4,
-                (false, true) => LinkType::IPV6,
+            link: match first.kind {
+                LayerKind::IPv4 => LinkType::IPV4,
+                LayerKind::IPv6 => LinkType::IPV6,
+                _ => LinkType::ETHERNET,
             },
         });
     }
