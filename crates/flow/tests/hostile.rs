@@ -204,6 +204,41 @@ fn kept_packets_begin_as_their_link_type_says() {
     }
 }
 
+/// What a card is to cut up has no length in its header, and the snap length cuts what was captured.
+#[test]
+fn the_length_of_what_a_card_cuts_up_is_that_on_the_wire() {
+    for v6 in [false, true] {
+        let bytes = |sequence, len: usize| {
+            let data = segment(false, 1000, ACK, sequence, &vec![0; len]);
+            if v6 {
+                let mut packet = vec![0x60, 0, 0, 0, 0, 0, 6, 64];
+                packet.extend([[0; 15], [1; 15]].concat());
+                packet.extend([2, 3]);
+                packet.extend(data);
+                ethernet(false, 0x86dd, &packet)
+            } else {
+                let mut packet = ip(false, 6, &data);
+                packet[2..4].fill(0);
+                ethernet(false, 0x0800, &packet)
+            }
+        };
+        let config = TableConfig { reassemble: true, tcp_metric: true, ..TableConfig::default() };
+        let mut table = FlowTable::new(config);
+        for n in 0..3 {
+            let whole = bytes(n * 30_000, 30_000);
+            let packet = Packet {
+                wire_len: whole.len() as u32,
+                ..on(LinkType::ETHERNET, T0 + i64::from(n), &whole[..96])
+            };
+            table.packets(&[packet], |_, _| {});
+        }
+        table.flush_streams();
+        let tcp = table.flows().next().unwrap().to_flow().tcp.unwrap();
+        assert_eq!(tcp.ab.stream.bytes, 90_000, "IPv6: {v6}");
+        assert_eq!((tcp.ab.out_of_order, tcp.ab.retransmissions), (0, 0));
+    }
+}
+
 #[test]
 fn nothing_panics_at_the_ends_of_time_and_size() {
     let config = TableConfig {

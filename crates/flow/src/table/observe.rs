@@ -107,11 +107,14 @@ impl Record {
         let (ttl, len) = match Ipv4::parse(bytes) {
             Some(ip) if network.kind == LayerKind::IPv4 => (ip.ttl(), u32::from(ip.total_len())),
             _ => match Ipv6::parse(bytes) {
+                Some(ip) if ip.payload_len() == 0 => (ip.hop_limit(), 0),
                 Some(ip) => (ip.hop_limit(), u32::from(ip.payload_len()) + Ipv6::LEN as u32),
                 None => return,
             },
         };
-        let len = if len == 0 { network.end - network.start } else { len };
+        // Too long for the field, or to be cut up by the network card.
+        let captured = network.end - network.start;
+        let len = if len == 0 { packet.wire_len.saturating_sub(network.start).max(captured) } else { len };
         let headers = (transport.start - network.start) + header.header_len() as u32;
         let payload_len = len.saturating_sub(headers);
         if detail {
