@@ -239,6 +239,32 @@ fn the_length_of_what_a_card_cuts_up_is_that_on_the_wire() {
     }
 }
 
+/// Fragments of two tunnels between other hosts with the same addresses, protocol and identification inside.
+#[test]
+fn fragments_of_different_networks_are_never_mixed() {
+    let fragment = |host: u8, key: u8, fill: u8, last: bool| {
+        let mut payload = vec![fill; 16];
+        payload[..8].copy_from_slice(&[3, 232, 7, 208, 0, 32, 0, 0]);
+        if last {
+            payload = vec![fill; 16];
+        }
+        let mut inner = ip(false, 17, &payload);
+        inner[6..8].copy_from_slice(if last { &[0, 2] } else { &[0x20, 0] });
+        let gre = [&[0x20, 0, 8, 0, 0, 0, 0, key][..], &inner].concat();
+        let mut outer = ip(false, 47, &gre);
+        outer[15] = host;
+        ethernet(false, 0x0800, &outer)
+    };
+    for (host, key) in [(9, 1), (1, 2)] {
+        let mut table = FlowTable::new(TableConfig { defragment: true, ..TableConfig::default() });
+        feed(&mut table, T0, &fragment(1, 1, b'a', false));
+        feed(&mut table, T0, &fragment(host, key, b'b', true));
+        assert_eq!(table.len(), 0, "host {host} key {key}: a datagram of two networks");
+        feed(&mut table, T0, &fragment(1, 1, b'a', true));
+        assert_eq!(table.len(), 2);
+    }
+}
+
 #[test]
 fn nothing_panics_at_the_ends_of_time_and_size() {
     let config = TableConfig {

@@ -2,6 +2,9 @@
 
 use skydive_packet::file::Packet;
 use skydive_packet::wire::geneve::Geneve;
+use skydive_packet::wire::gre::Gre;
+use skydive_packet::wire::ipv4::Ipv4;
+use skydive_packet::wire::ipv6::Ipv6;
 use skydive_packet::wire::vlan::Vlan;
 use skydive_packet::wire::vxlan::Vxlan;
 use skydive_packet::{End, Layer, LayerKind, Layers, LinkType};
@@ -78,16 +81,33 @@ fn take_fragment(
     }
 }
 
-/// Tells networks with the same addresses apart.
+/// Tells networks with the same addresses apart: by VLANs, and by the ends and the number of each tunnel. Labels of MPLS
+/// do not count, as some spread the fragments of a datagram over paths.
 fn scope(around: &[Layer], bytes: &[u8]) -> u64 {
     around.iter().fold(0, |scope: u64, layer| {
         let header = layer.bytes_of(bytes);
         let number = match layer.kind {
             LayerKind::Dot1Q => Vlan::parse(header).map_or(0, Vlan::id).into(),
-            LayerKind::VXLAN => Vxlan::parse(header).map_or(0, Vxlan::vni),
+            LayerKind::VXLAN | LayerKind::VXLANGPE => Vxlan::parse(header).map_or(0, Vxlan::vni),
             LayerKind::Geneve => Geneve::parse(header).map_or(0, Geneve::vni),
+            LayerKind::GRE => Gre::parse(header).and_then(Gre::key).unwrap_or(0),
+            LayerKind::IPv4 => {
+                let ends = Ipv4::parse(header).map(|ip| [ip.source_octets(), ip.destination_octets()]);
+                let [source, destination] = ends.unwrap_or_default().map(u32::from_be_bytes);
+                return mix(mix(scope, source.into()), destination.into());
+            }
+            LayerKind::IPv6 => {
+                let ends = Ipv6::parse(header).map(|ip| [ip.source_octets(), ip.destination_octets()]);
+                let [source, destination] = ends.unwrap_or_default().map(u128::from_be_bytes);
+                let halves = [source >> 64, source, destination >> 64, destination];
+                return halves.into_iter().fold(scope, |scope, half| mix(scope, half as u64));
+            }
             _ => return scope,
         };
-        scope.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(u64::from(number) + 1)
+        mix(scope, number.into())
     })
+}
+
+fn mix(scope: u64, number: u64) -> u64 {
+    (scope ^ number.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29)
 }
