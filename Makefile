@@ -54,5 +54,6 @@ lint: ## what the compiler's friends and the house rules say
 generate: build ## write the pages that come from the code
 	scripts/generate.sh docs
 
-perf: ## run the benches and write docs/performance.md
+perf: ## run the benches beside their peers and write docs/performance.md
+	scripts/setup-tests.sh softflowd nfdump
 	cargo xtask perf

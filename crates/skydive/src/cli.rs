@@ -3,12 +3,16 @@
 //! Names, flags and variables are those of the original. Under the name `skydive-cli` the sub-commands of `client`
 //! stand at the top level.
 
+mod flows;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use skydive_client::PATIENCE;
+
+pub(crate) use flows::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
 
 /// The name under which the client sub-commands are at the top level.
 const CLIENT_NAME: &str = "skydive-cli";
@@ -96,6 +100,9 @@ pub(crate) enum Command {
     /// Check, show and document the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Work with flows and captures, without an analyzer
+    #[command(subcommand)]
+    Flows(FlowsCommand),
     /// List the topology probes, what they need, and whether they can run here
     Probes,
     #[command(flatten)]

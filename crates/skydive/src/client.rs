@@ -1,7 +1,7 @@
 //! The sub-commands of `client`: one question to an analyzer, the answer on standard output.
 
 mod columns;
-mod complaint;
+pub(crate) mod complaint;
 mod indent;
 mod query;
 

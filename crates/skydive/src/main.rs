@@ -9,6 +9,7 @@ mod completion;
 mod config;
 mod config_command;
 mod exit;
+mod flows;
 mod logging;
 mod memory;
 mod probes;
@@ -82,6 +83,10 @@ fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
             Ok(exit::OK)
         }
         Command::Config(command) => config_command::run(command, &config),
+        Command::Flows(command) => {
+            memory::choose(Pages::Large);
+            flows::run(command)
+        }
         Command::Probes => probes::print(),
         Command::Other(OtherCommand::Version) => version::print(arguments),
         Command::Other(OtherCommand::Completion { shell }) => completion::print(shell, &mut definition),

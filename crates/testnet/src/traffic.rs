@@ -65,7 +65,7 @@ pub struct Written {
     pub wire_bytes: u64,
     /// Conversations, each two ways.
     pub conversations: u64,
-    /// Different pairs of addresses and network ids that carry some of them.
+    /// Different pairs of addresses and network ids that carry some of them: tunnels and label-switched paths.
     pub carriers: u64,
     /// Packets with a carrier: they count for two flows.
     pub carried_packets: u64,
@@ -292,11 +292,15 @@ impl Conversation {
         (0xc612_0001 + (end(self.client) << 8), 0xc613_0001 + (end(self.server) << 8))
     }
 
-    /// What tells the flow around this one from others: GRE by its ends alone, the others by network id too.
+    /// What tells the flow around this one from others: labels by the interfaces alone, GRE by its ends alone, the others by
+    /// network id too. Tags are not around a flow but part of it.
     fn carrier(&self) -> Option<(u16, u32, u32, u32)> {
         let (near, far) = self.tunnel_ends();
         match self.tunnel {
-            Tunnel::Plain | Tunnel::Mpls | Tunnel::QinQ => None,
+            Tunnel::Plain | Tunnel::QinQ => None,
+            Tunnel::Mpls => {
+                Some((frame::MPLS, frame::interface(self.client), frame::interface(self.server), 0))
+            }
             Tunnel::Gre | Tunnel::GreEthernet => Some((0, near, far, 0)),
             Tunnel::Vxlan => Some((frame::VXLAN_PORT, near, far, self.network_id())),
             Tunnel::Geneve => Some((frame::GENEVE_PORT, near, far, self.network_id())),

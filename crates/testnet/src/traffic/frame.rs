@@ -13,7 +13,7 @@ const ANSWER_LEN: usize = QUESTION_LEN + 16;
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
-const MPLS: u16 = 0x8847;
+pub(super) const MPLS: u16 = 0x8847;
 const TAG: u16 = 0x8100;
 const SERVICE_TAG: u16 = 0x88a8;
 const ETHERNET: u16 = 0x6558;
@@ -183,10 +183,14 @@ fn sides<T>(from: Sender, client: T, server: T) -> (T, T) {
     }
 }
 
+/// Hosts of a network share one: their router's.
+pub(super) fn interface(host: u32) -> u32 {
+    host >> 8
+}
+
 fn ethernet(out: &mut Vec<u8>, (source, destination): (u32, u32), kind: u16) {
     for host in [destination, source] {
-        let [a, b, c, _] = host.to_be_bytes();
-        // Hosts of a network share an interface: its router's.
+        let [_, a, b, c] = interface(host).to_be_bytes();
         out.extend([2, 0, 0, a, b, c]);
     }
     out.extend(kind.to_be_bytes());

@@ -1,0 +1,133 @@
+//! `flows`: captures and what flows are in them, without any server.
+
+mod csv;
+mod filter;
+mod input;
+mod progress;
+mod read;
+mod rows;
+mod summary;
+mod table;
+mod text;
+mod totals;
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use skydive_flow::{ExtraLayers, FlowTable, KeyMode, TableConfig};
+
+use crate::cli::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
+use crate::exit;
+use crate::terminal::{Color, Paint, harmless};
+use read::{Output, Reading, Stopped};
+use rows::Rows;
+use summary::Summary;
+use totals::Damage;
+
+/// Runs one sub-command.
+pub(crate) fn run(command: FlowsCommand) -> anyhow::Result<u8> {
+    match command {
+        FlowsCommand::Read(flags) => read(&flags),
+    }
+}
+
+fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
+    let format = format(flags)?;
+    let paint = Paint::of(&io::stderr());
+    let drawn = progress::Drawn::default();
+    let mut reading = Reading {
+        table: FlowTable::new(table_config(flags)),
+        filters: filter::Filters::new(flags.filter.as_deref()),
+        totals: totals::Totals::default(),
+        output: if flags.summary {
+            Output::Summary(Summary::default())
+        } else {
+            Output::Rows(Rows::new(format, flags, drawn.clone()))
+        },
+        progress: progress::Progress::new(input::length(&flags.files), drawn.clone()),
+        expire: i64::try_from(Duration::from_secs(flags.expire.get()).as_nanos()).unwrap_or(i64::MAX),
+        step: None,
+    };
+    let mut buffer = Vec::new();
+    let mut refused = None;
+    for path in &flags.files {
+        match reading.file(path, &mut buffer) {
+            Ok(()) => {}
+            // The next file would be refused as well.
+            Err(Stopped::Refused(error)) => {
+                refused = Some(error);
+                break;
+            }
+            Err(stopped) => reading.totals.damage.push(Damage::new(path, &stopped)),
+        }
+        if reading.output.is_broken() {
+            break;
+        }
+    }
+    drawn.clear();
+    if let Some(refused) = refused.as_ref().filter(|_| reading.totals.packets == 0) {
+        eprintln!("{}", refused.draw(paint));
+        return Ok(exit::FAILURE);
+    }
+    let Reading { mut table, mut totals, mut output, .. } = reading;
+    totals.table = table.counters();
+    table.finish(|flow, told| output.hear(flow, told));
+    match output {
+        Output::Rows(rows) => {
+            rows.end()?;
+            totals.tell_losses(paint);
+        }
+        Output::Summary(summary) => summary.print(format, &totals)?,
+    }
+
+    let error = paint.color(Color::Red, "error");
+    for damage in &totals.damage {
+        eprintln!("{error}: {}", harmless(&damage.to_string()));
+    }
+    if let Some(refused) = &refused {
+        eprintln!("{}", refused.draw(paint));
+    }
+    Ok(if totals.damage.is_empty() && refused.is_none() { exit::OK } else { exit::FAILURE })
+}
+
+/// The form asked for, else the one that suits where the output goes.
+fn format(flags: &ReadFlags) -> anyhow::Result<RowFormat> {
+    let is_for_reading = io::stdout().is_terminal() && flags.raw.is_none();
+    match flags.format {
+        Some(RowFormat::Table) if flags.raw.is_some() => {
+            anyhow::bail!("packets do not fit into a table: take --format json or csv with --raw")
+        }
+        Some(format) => Ok(format),
+        None if is_for_reading => Ok(RowFormat::Table),
+        // Totals are for people unless a form is asked for.
+        None if flags.summary => Ok(RowFormat::Table),
+        None => Ok(RowFormat::Json),
+    }
+}
+
+fn table_config(flags: &ReadFlags) -> TableConfig {
+    let extra_layers = flags.extra_layer.iter().fold(ExtraLayers::NONE, |layers, layer| {
+        layers
+            | match layer {
+                ExtraLayer::Dns => ExtraLayers::DNS,
+                ExtraLayer::Dhcp4 => ExtraLayers::DHCPV4,
+                ExtraLayer::Vrrp => ExtraLayers::VRRP,
+                ExtraLayer::Tls => ExtraLayers::TLS,
+                ExtraLayer::Http => ExtraLayers::HTTP,
+            }
+    });
+    TableConfig {
+        expire: Duration::from_secs(flags.expire.get()),
+        max_entries: flags.max_entries.map(Into::into),
+        key_mode: match flags.layer_key_mode {
+            LayerKeyMode::L2 => KeyMode::L2,
+            LayerKeyMode::L3 => KeyMode::L3,
+        },
+        tcp_metric: flags.extra_tcp_metric,
+        reassemble: flags.reassemble_tcp,
+        defragment: flags.ip_defrag,
+        extra_layers,
+        raw_packets: flags.raw.map_or(0, Into::into),
+        ..TableConfig::default()
+    }
+}
