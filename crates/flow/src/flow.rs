@@ -212,9 +212,9 @@ pub struct StreamMetric {
 /// Fragments of IPv4 datagrams that were put together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IpMetric {
-    /// Fragments.
+    /// Fragments before the one that completed a datagram.
     pub fragments: u64,
-    /// Fragments that could not be used.
+    /// Fragments that could not be used; their packets are counted as they came.
     pub fragment_errors: u64,
 }
 

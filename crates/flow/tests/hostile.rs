@@ -297,3 +297,20 @@ fn nothing_panics_at_the_ends_of_time_and_size() {
     table.finish(|_, _| {});
     assert!(table.is_empty());
 }
+
+/// A small snap length leaves nothing to put together, but the packets were there.
+#[test]
+fn fragments_of_no_use_are_counted_as_they_came() {
+    let mut table = FlowTable::new(TableConfig { defragment: true, ..TableConfig::default() });
+    for offset in 0..3 {
+        let mut packet = ip(false, 17, &[0; 1480]);
+        packet[6..8].copy_from_slice(&[if offset < 2 { 0x20 } else { 0 }, offset * 60]);
+        let frame = ethernet(false, 0x0800, &packet);
+        let cut = Packet { wire_len: frame.len() as u32, ..on(LinkType::ETHERNET, T0, &frame[..96]) };
+        table.packets(&[cut], |_, _| {});
+    }
+    assert_eq!(table.counters().unaccounted, 0);
+    let flow = table.flows().next().unwrap().to_flow();
+    assert_eq!((flow.layers_path.as_str(), flow.metric.ab_bytes), ("Ethernet/IPv4/Fragment", 3 * 1514));
+    assert_eq!(flow.ip.unwrap().fragment_errors, 3);
+}

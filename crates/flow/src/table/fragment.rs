@@ -38,7 +38,7 @@ impl Rebuilt {
     }
 }
 
-/// Takes a packet if it is a fragment; the datagram that it completes goes to `rebuilt`.
+/// Takes a packet if it is a fragment of use; the datagram that it completes goes to `rebuilt`.
 #[inline]
 pub(super) fn take(
     defragmenter: &mut Defragmenter,
@@ -62,8 +62,9 @@ fn take_fragment(
     }
     let bytes = network.bytes_of(packet.bytes);
     match defragmenter.push(bytes, scope(around, packet.bytes), timestamp(packet.at)) {
-        Fragment::Untouched => false,
-        Fragment::Swallowed | Fragment::Bad(_) => true,
+        // What cannot be put together is counted as it came.
+        Fragment::Untouched | Fragment::Bad(_) => false,
+        Fragment::Swallowed => true,
         Fragment::Complete(datagram) => {
             let before = packet.bytes.get(..network.start as usize).unwrap_or_default();
             let bytes = [before, datagram].concat();

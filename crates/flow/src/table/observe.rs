@@ -59,6 +59,10 @@ impl FlowTable {
         }
         let Some(record) = self.records.at_mut(place) else { return };
         let ip = record.more().ip.get_or_insert_default();
+        // Fragments that can be used do not get here.
+        let bad = matches!(layers.as_slice(), [.., before, cut]
+            if before.kind == LayerKind::IPv4 && cut.kind == LayerKind::Fragment);
+        ip.fragment_errors += u64::from(bad);
         ip.fragments += fragments.filter(|cut| cut.network == part.network).map_or(0, |cut| cut.swallowed);
     }
 
