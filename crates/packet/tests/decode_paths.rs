@@ -375,6 +375,9 @@ fn tunnels_over_udp() {
     );
     check(&udp_then(1701, "0001 0001 0002", ""), "Ethernet/IPv4/UDP", End::Malformed(K::L2TP));
     check(&udp_then(6635, "00010140", &tcp4()), "Ethernet/IPv4/UDP/MPLS/IPv4/TCP", End::Nothing);
+    // What IPv6 carries may be nothing that is decoded.
+    let pim = ip6(103, "2000 0000");
+    check(&udp_then(6635, "00010140", &pim), "Ethernet/IPv4/UDP/MPLS/IPv6", End::Unsupported);
     for gap in ["", "00000000", "0102030405060708", "010203040506070800000000"] {
         let packet = eth("0800", &ip4(115, &format!("00000005 {gap} {frame}")));
         check(&packet, "Ethernet/IPv4/L2TP/Ethernet/IPv4/TCP", End::Nothing);

@@ -85,7 +85,9 @@ pub(super) fn is_stack(bytes: &[u8]) -> bool {
         (_, LayerKind::IPv4) => Ipv4::parse(below).is_none_or(|ip| {
             is_sound_ipv4(below, ip.header_len()) || usize::from(ip.total_len()) == below.len()
         }),
-        (_, LayerKind::IPv6) => Ipv6::parse(below).is_none_or(|ip| by_protocol(ip.next_header()).is_ok()),
+        (_, LayerKind::IPv6) => Ipv6::parse(below).is_none_or(|ip| {
+            by_protocol(ip.next_header()).is_ok() || Ipv6::LEN + usize::from(ip.payload_len()) == below.len()
+        }),
         (gap, _) => below.len() < gap + Ethernet::LEN || is_frame_at(below, gap),
     }
 }
