@@ -24,11 +24,15 @@ pub(crate) fn derive(graph: &Graph, events: &[GraphEvent]) -> Vec<Mutation> {
             GraphEvent::NodeAdded(node) => set_if_missing(graph, &node.id, &mut mutations),
             GraphEvent::NodeUpdated { node, ops } => {
                 set_if_missing(graph, &node.id, &mut mutations);
-                let tid_set =
-                    ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op.path().first() == key::TID));
-                if tid_set && node.metadata.get(key::TID).is_some() {
+                if node.metadata.get(key::TID).is_some() {
+                    // What hangs below follows it: a subtree that moved has no id of its old place left.
+                    let follow = match ops {
+                        Some(ops) if ops.iter().any(|op| op.path().first() == key::TID) => set,
+                        Some(_) => continue,
+                        None => set_if_missing,
+                    };
                     for child in owned(graph, &node.id) {
-                        set_if_missing(graph, &child, &mut mutations);
+                        follow(graph, &child, &mut mutations);
                     }
                 }
             }
@@ -202,5 +206,31 @@ mod tests {
         let edge = Edge::link_id(&"h".into(), &"i".into(), relation::OWNERSHIP);
         world.apply(Mutation::DeleteEdge { id: edge });
         assert_eq!(world.tid("i"), None);
+    }
+
+    #[test]
+    fn a_subtree_that_moves_has_ids_of_its_new_place() {
+        let mut world = World { graph: Graph::new(), source: Source::of("agent", "h") };
+        world.node("h", &[("Name", "host1"), ("Type", "host")]);
+        world.node("n", &[("Name", "vm1"), ("Type", "netns"), ("Path", "/run/vm1")]);
+        world.node("c", &[("Name", "web"), ("Type", "container")]);
+        world.node("i", &[("Name", "eth0"), ("Type", "veth")]);
+        world.node("j", &[("Name", "eth1"), ("Type", "veth")]);
+        world.own("h", "n");
+        world.own("h", "c");
+        world.own("c", "i");
+        world.own("i", "j");
+        world.apply(Mutation::update_node("j".into(), [Op::set("Name", "renamed")]));
+        let below = |owner: &str, rest: &str| v5(&format!("{owner}{rest}"));
+        let kept = below(&below(&below(&v5("host1"), "webcontainer"), "eth0veth"), "eth1veth");
+        assert_eq!(world.tid("j"), Some(&*kept));
+
+        world.own("n", "c");
+        let netns = v5(&format!("{}/run/vm1netns", v5("host1")));
+        let container = v5(&format!("{netns}webcontainer"));
+        let interface = v5(&format!("{container}eth0veth"));
+        assert_eq!(world.tid("c"), Some(&*container));
+        assert_eq!(world.tid("i"), Some(&*interface));
+        assert_eq!(world.tid("j"), Some(&*v5(&format!("{interface}renamedveth"))));
     }
 }

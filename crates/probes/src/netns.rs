@@ -1,15 +1,17 @@
 //! Network namespaces: those with a name below a directory, and those that processes hold.
 //!
 //! Names come and go by inotify. That a process entered a namespace is told by nobody, so the processes are looked
-//! at: at a pace that keeps the cost below a thousandth of a core, at once when a link leads into a namespace that
-//! is not known, and when the process that holds one ends. A namespace that loses its name but is still held becomes
+//! at: every few seconds ([`LOOKS`]), at once when a link leads into a namespace that is not known, and when the process
+//! that holds one ends. Where a look fails, for want of descriptors most often, what was found before stays. A namespace that loses its name but is still held becomes
 //! another node: its path, which its stable id follows from, is another.
 
 mod known;
+mod missing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture as Pending;
@@ -19,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{BoxFuture, BuildError, Need, Probe, ProbeConfig, ProbeDef, ProbeError, ProbeScope, Stopped};
 use known::{Finding, Known};
+use missing::Missing;
 
 /// See [`crate::PROBES`].
 pub(crate) const DEF: ProbeDef = ProbeDef {
@@ -33,11 +36,13 @@ pub(crate) const DEF: ProbeDef = ProbeDef {
 /// on a moment later.
 const NOT_YET: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(5));
 
-/// Shortest and longest pause between looks at the processes.
-const LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// Shortest and longest pause between looks at the processes. The longest is how late a namespace without a name can be
+/// shown.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(5));
 
-/// A look is followed by a pause of this many times what it took.
-const LOOK_COST: u32 = 1000;
+/// A look is followed by a pause of this many times what it took, within those bounds: 0.2 % of a core, more only where
+/// a look takes longer than 10 ms.
+const LOOK_COST: u32 = 500;
 
 /// Names that go together are looked for together among the processes; links that lead nowhere too.
 const GATHER: Duration = Duration::from_millis(10);
@@ -71,6 +76,17 @@ fn source(what: &str) -> impl FnOnce(io::Error) -> ProbeError {
     move |source| ProbeError::Source { what, source }
 }
 
+/// The names in a directory; one that is not there has none.
+fn names(directory: &Path) -> io::Result<BTreeSet<OsString>> {
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.file_name())).collect(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(BTreeSet::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// What was found, and what is being looked for.
 struct Search {
     config: ProbeConfig,
@@ -81,6 +97,10 @@ struct Search {
     waiting: BTreeMap<OsString, (Instant, Duration)>,
     held: HashMap<NsId, Vec<u32>>,
     look_at: Instant,
+    /// When to read the directory again that could not be read.
+    list_at: Option<Instant>,
+    missing: Missing,
+    told: Option<Missing>,
     /// Ends of the oldest holders of namespaces without a name.
     ends: FuturesUnordered<Pending<'static, (u32, io::Result<()>)>>,
     watched: BTreeSet<u32>,
@@ -95,6 +115,9 @@ impl Search {
             waiting: BTreeMap::new(),
             held: HashMap::new(),
             look_at: Instant::now(),
+            list_at: None,
+            missing: Missing::default(),
+            told: None,
             ends: FuturesUnordered::new(),
             watched: BTreeSet::new(),
             config,
@@ -104,24 +127,14 @@ impl Search {
     /// Searches until told to stop; an error is one of the directory.
     async fn run(&mut self, scope: &ProbeScope) -> io::Result<()> {
         let mut directory = DirectoryWatch::new(&self.config.netns_run_path)?;
-        let blind = !Privileges::read()?.sys_ptrace;
-        let told = if blind {
-            scope
-                .degraded("CAP_SYS_PTRACE is missing: namespaces of other users' processes are not found")
-                .await
-        } else {
-            scope.running().await
-        };
-        if told.is_err() {
-            return Ok(());
-        }
+        self.missing.is_blind = !Privileges::read()?.sys_ptrace;
         self.list();
-        self.look().await?;
+        self.look().await;
         loop {
-            if self.show(scope).await.is_err() {
+            if self.show(scope).await.is_err() || self.tell(scope).await.is_err() {
                 return Ok(());
             }
-            let retry = self.waiting.values().map(|(at, _)| *at).min();
+            let retry = self.waiting.values().map(|(at, _)| *at).chain(self.list_at).min();
             let wake = retry.map_or(self.look_at, |at| at.min(self.look_at));
             tokio::select! {
                 () = scope.stopped() => return Ok(()),
@@ -132,9 +145,9 @@ impl Search {
                 },
                 () = self.config.namespaces.asked_to_look() => self.look_soon(),
                 Some((pid, ended)) = self.ends.next() => {
-                    // Where it cannot be told (a kernel before 5.3), the next look at the processes tells.
+                    self.watched.remove(&pid);
+                    // Where it cannot be told (no descriptor left), the next look at the processes tells.
                     if ended.is_ok() {
-                        self.watched.remove(&pid);
                         self.look_soon();
                     }
                 }
@@ -149,8 +162,11 @@ impl Search {
                     for (name, pause) in due {
                         self.appeared(name, (pause * 2).min(NOT_YET.1));
                     }
+                    if self.list_at.is_some_and(|at| at <= now) {
+                        self.list();
+                    }
                     if self.look_at <= now {
-                        self.look().await?;
+                        self.look().await;
                     }
                 }
             }
@@ -161,13 +177,18 @@ impl Search {
         self.look_at = self.look_at.min(Instant::now() + GATHER);
     }
 
-    /// Reads the directory anew.
+    /// Reads the directory anew; later again when it cannot be read.
     fn list(&mut self) {
-        let mut there = BTreeSet::new();
-        // A directory that is not there has no names.
-        for entry in std::fs::read_dir(&self.config.netns_run_path).into_iter().flatten().flatten() {
-            there.insert(entry.file_name());
-        }
+        let there = match names(&self.config.netns_run_path) {
+            Ok(there) => there,
+            Err(error) => {
+                let path = self.config.netns_run_path.display();
+                self.missing.names = Some(format!("names not read: {path}: {error}").into());
+                self.list_at = Some(Instant::now() + LOOKS.1);
+                return;
+            }
+        };
+        (self.missing.names, self.list_at) = (None, None);
         let gone: Vec<OsString> = self.names.keys().filter(|name| !there.contains(*name)).cloned().collect();
         for name in gone {
             self.vanished(&name);
@@ -208,19 +229,37 @@ impl Search {
     }
 
     /// Looks at the processes.
-    async fn look(&mut self) -> io::Result<()> {
+    async fn look(&mut self) {
         let start = Instant::now();
         let looked = tokio::task::spawn_blocking(process_namespaces).await;
-        let found = looked.map_err(io::Error::other)??;
         let took = start.elapsed();
         self.look_at = Instant::now() + (took * LOOK_COST).clamp(LOOKS.0, LOOKS.1);
+        let found = match looked.map_err(io::Error::other).flatten() {
+            Ok(found) => found,
+            Err(error) => {
+                self.missing.processes = Some(format!("processes not looked at: /proc: {error}").into());
+                return;
+            }
+        };
+        (self.missing.processes, self.missing.hidden) = (None, found.hidden);
         self.held = found
             .held
             .into_iter()
             .map(|(id, holders)| (id, holders.into_iter().map(|holder| holder.pid).collect()))
             .collect();
         self.known.touch_all(self.held.keys().copied());
-        Ok(())
+    }
+
+    /// Tells what is missing, when that is news.
+    async fn tell(&mut self, scope: &ProbeScope) -> Result<(), Stopped> {
+        if self.told.as_ref().is_some_and(|told| !self.missing.is_news_after(told)) {
+            return Ok(());
+        }
+        self.told = Some(self.missing.clone());
+        match self.missing.why() {
+            Some(why) => scope.degraded(why).await,
+            None => scope.running().await,
+        }
     }
 
     /// Shows what changed.

@@ -150,12 +150,12 @@ impl Ethtool {
 }
 
 /// Asks the driver of an interface for its name and place.
-pub(crate) fn read_driver(socket: &RequestSocket, name: &str, device: &mut DeviceFacts) {
+pub(crate) fn read_driver(socket: &RequestSocket, device: &mut DeviceFacts) {
     let text = |bytes: &[u8]| {
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
         SmolStr::from(String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()))
     };
-    if let Ok(reply) = ffi::driver(socket.fd(), name) {
+    if let Ok(reply) = ffi::driver(socket.fd(), device.index) {
         device.driver = text(&reply.driver);
         device.bus = text(&reply.bus);
         if device.bus == "N/A" {

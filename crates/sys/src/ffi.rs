@@ -46,8 +46,29 @@ pub(crate) struct DriverReply {
     counts: [u32; 5],
 }
 
-/// Asks the driver of the interface called `name`, in the namespace of the socket, who it is (`ETHTOOL_GDRVINFO`).
-pub(crate) fn driver(fd: BorrowedFd<'_>, name: &str) -> io::Result<DriverReply> {
+/// The name of an interface in the namespace of the socket, with its terminating zero (`SIOCGIFNAME`).
+fn interface_name(fd: BorrowedFd<'_>, index: u32) -> io::Result<[u8; libc::IFNAMSIZ]> {
+    const SIOCGIFNAME: libc::c_ulong = 0x8910;
+
+    /// `struct ifreq` with the number in its union, padded to the union's size.
+    #[repr(C)]
+    struct Ask {
+        name: [u8; libc::IFNAMSIZ],
+        index: u32,
+        rest: [u8; 20],
+    }
+
+    let mut ask = Ask { name: [0; libc::IFNAMSIZ], index, rest: [0; 20] };
+    // SAFETY: `ask` is at least as large as `struct ifreq`, which is all that this command reads and writes, and
+    // outlives the call.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), SIOCGIFNAME as _, &raw mut ask) };
+    if result == 0 { Ok(ask.name) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Asks the driver of an interface, in the namespace of the socket, who it is (`ETHTOOL_GDRVINFO`). The question takes
+/// the interface's name, which need not be text: its bytes are asked for first.
+pub(crate) fn driver(fd: BorrowedFd<'_>, index: u32) -> io::Result<DriverReply> {
     const SIOCETHTOOL: libc::c_ulong = 0x8946;
     const ETHTOOL_GDRVINFO: u32 = 3;
 
@@ -69,14 +90,8 @@ pub(crate) fn driver(fd: BorrowedFd<'_>, name: &str) -> io::Result<DriverReply> 
         reserved: [0; 12],
         counts: [0; 5],
     };
-    let mut ask = Ask { name: [0; libc::IFNAMSIZ], reply: &raw mut reply, rest: [0; 16] };
-    // The last byte stays zero: the kernel wants the name terminated.
-    if name.len() >= ask.name.len() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    for (to, from) in ask.name.iter_mut().zip(name.bytes()) {
-        *to = from;
-    }
+    let name = interface_name(fd, index)?;
+    let mut ask = Ask { name, reply: &raw mut reply, rest: [0; 16] };
     // SAFETY: `ask` is at least as large as `struct ifreq`, its pointer leads to a live `struct ethtool_drvinfo`,
     // which is all that this command reads and writes, and both outlive the call.
     #[allow(unsafe_code)]

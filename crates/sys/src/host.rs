@@ -1,9 +1,10 @@
 //! The host itself: processors, system, kernel, whether it is virtual.
 
-use std::fs;
 use std::path::Path;
 
 use smol_str::SmolStr;
+
+use crate::text::read_text;
 
 /// Facts about the host that do not change while it runs. What cannot be read is empty.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,7 +52,7 @@ pub struct CpuFacts {
 impl HostFacts {
     /// Reads the files below `root`, which is `/` but for tests.
     pub fn read(root: &Path) -> Self {
-        let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+        let text = |path: &str| read_text(root.join(path)).unwrap_or_default();
         let line = |path: &str| SmolStr::from(text(path).trim());
         let cpuinfo = text("proc/cpuinfo");
         let os = text("etc/os-release");
@@ -217,6 +218,17 @@ mod tests {
         let facts = HostFacts::read(Path::new("/"));
         assert!(!facts.cpus.is_empty());
         assert!(!facts.kernel.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_only_themselves() {
+        let root = std::env::temp_dir().join(format!("skydive-host-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("proc")).unwrap();
+        std::fs::write(root.join("proc/cmdline"), b"ro name=\xff quiet\n").unwrap();
+        let facts = HostFacts::read(&root);
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(facts.command_line.len(), 3);
+        assert_eq!(facts.command_line[2].0, "quiet");
     }
 
     #[test]

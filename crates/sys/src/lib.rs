@@ -12,6 +12,7 @@ mod namespace;
 pub mod netlink;
 mod pci;
 mod reader;
+mod text;
 mod watch;
 
 pub use ethtool::{DeviceFacts, FeatureNames};

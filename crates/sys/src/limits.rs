@@ -1,8 +1,11 @@
 //! What this process may do, and how much.
 
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::text::read_text;
 
 /// Capabilities in effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub struct Privileges {
 impl Privileges {
     /// Those of this process.
     pub fn read() -> io::Result<Self> {
-        Ok(Self::parse(&std::fs::read_to_string("/proc/self/status")?))
+        Ok(Self::parse(&read_text("/proc/self/status")?))
     }
 
     /// Names of those that are missing.
@@ -48,14 +51,24 @@ impl Privileges {
     }
 }
 
-/// Raises the number of files this process may open as far as it is allowed to, and says how far: three sockets stay
-/// open for every namespace.
+/// Raises the number of files this process may open as far as it is allowed to, and says how far: three sockets and
+/// a file stay open for every namespace.
 pub fn raise_nofile() -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     }
     Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// Refuses (`EMFILE`) a descriptor that was opened into the reserve: the last quarter of what this process may open,
+/// at most 256, stays for files that are read and connections that are accepted while it runs. The kernel gives the
+/// lowest number that is free.
+pub(crate) fn keep_reserve(fd: &impl AsFd) -> io::Result<()> {
+    const MOST: u64 = 256;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let is_kept = u64::from(fd.as_fd().as_raw_fd().unsigned_abs()) < limit - (limit / 4).min(MOST);
+    if is_kept { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use smol_str::SmolStr;
 use thiserror::Error;
 
-use crate::ffi;
+use crate::text::read_text;
+use crate::{ffi, limits};
 
 /// What a namespace is known by: device and inode of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,9 +57,16 @@ pub enum EnterError {
 }
 
 impl NsId {
-    /// The namespace a file stands for. The file of a name that is just being made is an ordinary file at first.
+    /// The namespace a file stands for, told without opening it. The file of a name that is just being made is an
+    /// ordinary file at first.
     pub fn of_path(path: &Path) -> Result<Self, EnterError> {
-        Ok(open(path)?.1)
+        let fault = |e| EnterError::Open(path.to_owned(), e);
+        let meta = std::fs::metadata(path).map_err(fault)?;
+        // The kernel has one file system for the files of all namespaces.
+        if meta.dev() != Self::here().map_err(fault)?.dev {
+            return Err(EnterError::NotANamespace(path.to_owned()));
+        }
+        Ok(Self { dev: meta.dev(), ino: meta.ino() })
     }
 
     /// The namespace of this process.
@@ -186,11 +194,12 @@ pub struct Holder {
 pub struct ProcessNamespaces {
     /// Holders of each namespace but the own one, oldest first.
     pub held: HashMap<NsId, Vec<Holder>>,
-    /// Processes whose namespace may not be seen.
+    /// Processes, but for the first, whose namespace may not be seen.
     pub hidden: usize,
 }
 
-/// Looks at every process. Threads that left the namespace of their process are not looked for.
+/// Looks at every process. Threads that left the namespace of their process are not looked for. An error leaves
+/// nothing: what was found until then may lack any of the holders.
 pub fn process_namespaces() -> io::Result<ProcessNamespaces> {
     use std::io::Write;
     let own = NsId::here()?;
@@ -205,11 +214,13 @@ pub fn process_namespaces() -> io::Result<ProcessNamespaces> {
             Ok(stat) => {
                 let id = NsId { dev: stat.st_dev, ino: stat.st_ino };
                 if id != own
-                    && let Some(started) = start_time(pid)
+                    && let Some(started) = start_time(pid)?
                 {
                     out.held.entry(id).or_default().push(Holder { started, pid });
                 }
             }
+            // The namespace of the first process is where all came from; some sandboxes close it to everybody.
+            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) if pid == 1 => {}
             Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => out.hidden += 1,
             Err(_) => {} // ended, or a zombie
         }
@@ -221,21 +232,28 @@ pub fn process_namespaces() -> io::Result<ProcessNamespaces> {
 }
 
 /// When a process started, in clock ticks since boot; `None` when it ended.
-pub fn start_time(pid: u32) -> Option<u64> {
+pub fn start_time(pid: u32) -> io::Result<Option<u64>> {
     const FIELDS_AFTER_COMMAND: usize = 19;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = match read_text(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat,
+        Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(libc::ESRCH) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
     // The command stands in parentheses and may hold any character, parentheses too.
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_ascii_whitespace().nth(FIELDS_AFTER_COMMAND)?.parse().ok()
+    let started = stat
+        .rsplit_once(')')
+        .and_then(|(_, fields)| fields.split_ascii_whitespace().nth(FIELDS_AFTER_COMMAND)?.parse().ok());
+    Ok(started)
 }
 
 /// The command a process runs, at most 15 bytes of it.
 pub fn command(pid: u32) -> Option<SmolStr> {
-    let bytes = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(SmolStr::from(String::from_utf8_lossy(bytes.trim_ascii_end())))
+    Some(SmolStr::from(read_text(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end()))
 }
 
-/// Waits until a process has ended. An error means that it cannot be told.
+/// Waits until a process has ended. An error means that it cannot be told, for want of a descriptor perhaps.
 pub async fn ended(pid: u32) -> io::Result<()> {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
@@ -243,6 +261,7 @@ pub async fn ended(pid: u32) -> io::Result<()> {
         Err(rustix::io::Errno::SRCH) => return Ok(()),
         other => other?,
     };
+    limits::keep_reserve(&fd)?;
     ffi::readable(fd)?.readable().await?.retain_ready();
     Ok(())
 }

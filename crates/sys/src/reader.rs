@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use watched::Watched;
 
 use crate::ethtool::{self, DeviceFacts, Ethtool, FeatureNames};
+use crate::limits::keep_reserve;
 use crate::namespace::{EnterError, Namespaces, NsId, NsRef};
 use crate::netlink::{
     AddrFacts, Event, GENERIC, LinkFacts, LinkStats, Message, NeighFacts, NetlinkError, Received, RouteFacts,
@@ -334,13 +335,15 @@ impl Work {
 
     fn open(&mut self, key: NsKey, place: &NsRef) -> Result<NsId, OpenError> {
         let (id, sockets) = self.namespaces.enter(place, || -> io::Result<Watched> {
-            Ok(Watched {
+            let watched = Watched {
                 events: open_events()?,
                 draining: false,
                 route: open_requests(None)?,
                 generic: open_requests(GENERIC)?,
                 file: std::fs::File::open("/proc/thread-self/ns/net")?.into(),
-            })
+            };
+            keep_reserve(&watched.file)?;
+            Ok(watched)
         })?;
         let mut sockets = sockets.map_err(OpenError::Sockets)?;
         if self.ethtool.is_none() {
@@ -370,7 +373,7 @@ impl Work {
                 let _ = ethtool.read(&mut watched.generic, &mut self.scratch, Some(index), &mut device);
             }
             let [mut device] = device;
-            ethtool::read_driver(&watched.generic, &link.name, &mut device);
+            ethtool::read_driver(&watched.generic, &mut device);
             Box::new((link, device))
         });
         self.report(Report::Link(key, index, found))

@@ -263,6 +263,6 @@ async fn processes_hold_namespaces_and_end() -> Result<()> {
     let ended = tokio::spawn(skydive_sys::ended(pid));
     drop(sleep);
     tokio::time::timeout(DEADLINE, ended).await???;
-    assert_eq!(skydive_sys::start_time(pid), None);
+    assert_eq!(skydive_sys::start_time(pid)?, None);
     Ok(())
 }

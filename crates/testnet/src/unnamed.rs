@@ -82,12 +82,12 @@ fn start(launcher: &mut Command, command: &[&str]) -> Result<Running> {
         Running::start(launcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
     let name = program.rsplit('/').next().unwrap_or(program);
     // The kernel keeps 15 bytes of a command's name.
-    let expected: String = name.chars().take(15).collect();
+    let expected = &name.as_bytes()[..name.len().min(15)];
     let comm = format!("/proc/{}/comm", running.pid());
     eventually(&format!("{command:?}"), START, || {
         let ended = running.child().try_wait().ok().flatten();
-        let comm = std::fs::read_to_string(&comm).unwrap_or_default();
-        (ended.is_some() || comm.trim_end() == expected).then_some(())
+        let comm = std::fs::read(&comm).unwrap_or_default();
+        (ended.is_some() || comm.trim_ascii_end() == expected).then_some(())
     })?;
     if let Some(status) = running.child().try_wait()? {
         bail!("{command:?} ended at once: {status}");

@@ -19,6 +19,8 @@ pub(super) enum Task {
     Ask(IfRef),
     /// Sample the counters of the namespaces in this slice of the interval.
     Sample(u32),
+    /// Log how often notifications were lost.
+    TellGaps,
     /// Try again to open a namespace.
     Open(NsKey),
 }

@@ -92,6 +92,9 @@ impl Model {
                 // One end shows the edge; what becomes of it concerns both.
                 let relation = self.is_child(at, other).then_some(relation::LAYER2);
                 all.push((other, relation, Some(kind.into())));
+            } else {
+                // A tunnel and what it leaves by: no wire is shared, but what becomes of one concerns the other.
+                all.push((other, None, None));
             }
         }
         if let Some((physical, _)) = interface.virtual_function()

@@ -163,7 +163,7 @@ fn address(addr: &AddrFacts) -> Value {
 /// Neighbours (`FDB` for forwarding entries), in an order of their own.
 pub(super) fn neighs(key: &'static str, neighs: &[NeighFacts]) -> Vec<Field> {
     let mut sorted: Vec<&NeighFacts> = neighs.iter().collect();
-    sorted.sort_by_key(|n| (n.ip, n.mac, n.vlan, n.vni, n.master));
+    sorted.sort_by_key(|n| (n.ip, n.mac, n.vlan, n.vni, n.master, n.via, n.flags));
     let list: Vec<Value> = sorted.into_iter().map(neigh).collect();
     vec![(key, (!list.is_empty()).then(|| list.into()))]
 }
@@ -179,7 +179,7 @@ fn neigh(neigh: &NeighFacts) -> Value {
         ("IP", neigh.ip.map(ip_text)),
         (key::VLAN, neigh.vlan.map(Value::from)),
         ("VNI", neigh.vni.map(Value::from)),
-        (key::IF_INDEX, Some(neigh.via.unwrap_or(neigh.index).into())),
+        (key::IF_INDEX, Some(neigh.index.into())),
     ];
     map_of(fields).into()
 }
@@ -293,6 +293,26 @@ mod tests {
         assert_eq!(type_of(&kind(Some("tun")), "tun"), "tuntap");
         assert_eq!(type_of(&kind(Some("vxlan")), "vxlan"), "vxlan");
         assert_eq!(type_of(&kind(None), "veth"), "veth");
+    }
+
+    #[test]
+    fn a_forwarding_entry_for_every_other_address_is_told_whole() {
+        let entry = NeighFacts {
+            is_fdb: true,
+            index: 7,
+            mac: HwAddr::with_zero(&[0; 6]),
+            ip: "10.0.0.2".parse().ok(),
+            state: 0x80,
+            flags: 2,
+            vlan: None,
+            vni: Some(5),
+            master: None,
+            via: Some(3),
+        };
+        let told = neigh(&entry);
+        let told = told.as_map().unwrap();
+        assert_eq!(told.text("MAC"), Some("00:00:00:00:00:00"));
+        assert_eq!(told.get("IfIndex"), Some(&Value::Int(7)), "that of the entry, not of where it leads");
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl Model {
                     || facts.num_vf.is_some()
             }
         };
+        // A master is as fast as the fastest of its members that are up, and the kernel tells of the member alone.
+        let master = known
+            .map(|k| &k.facts)
+            .filter(|was| was.carrier != facts.carrier || was.oper_state != facts.oper_state)
+            .and_then(|was| was.master);
         // Routes over an interface that goes down leave without a word (IPv4), and the addresses an interface
         // listens to change with every other thing.
         if known.is_some_and(|k| k.facts.flags & IFF_UP != facts.flags & IFF_UP) {
@@ -54,6 +59,9 @@ impl Model {
         }
         if ask {
             self.ask_link(at);
+        }
+        if let Some(master) = master {
+            self.ask_link((key, master));
         }
     }
 
@@ -185,9 +193,13 @@ impl Model {
         if interface.device.as_ref() == Some(&device) {
             return;
         }
-        let first = interface.device.is_none();
-        interface.device = Some(device);
+        let speed = device.speed;
+        let known = interface.device.replace(device);
+        let first = known.is_none();
         self.touch(at, if first { Dirty::ALL } else { Dirty::LINK });
+        if known.is_some_and(|known| known.speed != speed) {
+            self.ask_faster(at);
+        }
         if first && !bus.is_empty() {
             self.by_bus.insert(bus.clone(), at);
             // A physical function shows its virtual ones; whichever comes later finds the other.
@@ -196,6 +208,21 @@ impl Model {
                     self.touch(other, Dirty(Dirty::LINK.0 | Dirty::EDGES.0));
                 }
             }
+        }
+    }
+
+    /// Asks those that are as fast as this one: its master and what lies on it. The kernel tells of none of them.
+    fn ask_faster(&mut self, at: IfRef) {
+        let Some(interface) = self.interface(at) else { return };
+        let mut all: Vec<IfRef> = interface.facts.master.map(|master| (at.0, master)).into_iter().collect();
+        let is_upper = |one: &IfRef| {
+            let (space, interface) = (self.spaces.get(&one.0), self.interface(*one));
+            let (Some(space), Some(interface)) = (space, interface) else { return false };
+            !interface.is_half() && space.behind(&interface.facts) == Some(at)
+        };
+        all.extend(self.pointers.get(&at).into_iter().flatten().copied().filter(is_upper));
+        for one in all {
+            self.ask_link(one);
         }
     }
 

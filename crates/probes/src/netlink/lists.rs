@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::model::{Dirty, Interface, Model};
 
 const NUD_NOARP: u16 = 0x40;
+const NTF_PROXY: u8 = 0x08;
 
 impl Model {
     pub(super) fn addr(&mut self, key: NsKey, addr: AddrFacts, now: Instant) {
@@ -48,7 +49,7 @@ impl Model {
     }
 
     pub(super) fn set_neighs(&mut self, key: NsKey, mut neighs: Vec<NeighFacts>) {
-        neighs.retain(is_told);
+        neighs.retain(is_shown);
         self.set_lists(key, neighs, |n| n.index, |interface| &mut interface.neighs, Dirty::NEIGHS);
     }
 
@@ -85,7 +86,7 @@ impl Model {
     }
 
     pub(super) fn neigh(&mut self, key: NsKey, neigh: NeighFacts) {
-        if !is_told(&neigh) {
+        if !is_shown(&neigh) {
             self.neigh_gone(key, &neigh);
             return;
         }
@@ -114,8 +115,8 @@ impl Model {
     }
 }
 
-/// Whether the kernel tells when such an entry comes and goes. It does not for those that stand for multicast and
-/// broadcast, which `ip neigh` leaves out as well.
-fn is_told(neigh: &NeighFacts) -> bool {
-    neigh.is_fdb || (neigh.state != 0 && neigh.state != NUD_NOARP)
+/// Whether an entry is shown. Those that stand for multicast and broadcast come and go without a word, and `ip neigh`
+/// leaves them out as well. Proxies have no state.
+fn is_shown(neigh: &NeighFacts) -> bool {
+    neigh.is_fdb || neigh.flags & NTF_PROXY != 0 || (neigh.state != 0 && neigh.state != NUD_NOARP)
 }

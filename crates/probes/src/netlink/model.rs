@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use skydive_graph::Mutation;
-use skydive_sys::netlink::{AddrFacts, Event, LinkFacts, NeighFacts};
+use skydive_sys::netlink::{AddrFacts, DetailValue, Event, LinkFacts, NeighFacts, detail};
 use skydive_sys::{
     Command, DeviceFacts, EnterError, FeatureNames, NsId, NsKey, NsRef, OpenError, Parts, Report,
 };
@@ -53,7 +53,12 @@ impl Space {
             None => self.key,
             Some(id) => *self.peers.get(&id)?,
         };
-        Some((key, facts.link?))
+        // A vxlan names what it leaves by among its details.
+        let index = facts.link.or_else(|| match detail(&facts.details, "LinkIndex") {
+            Some(DetailValue::Int(index)) => u32::try_from(*index).ok(),
+            _ => None,
+        });
+        Some((key, index?))
     }
 }
 
@@ -145,6 +150,9 @@ pub(super) struct Model {
     /// Features as they are shown, by their bits: most interfaces share a few.
     pub(super) features: HashMap<Vec<u32>, Value>,
     faults: BTreeMap<NsKey, SmolStr>,
+    /// Gaps in what the kernel told, not yet logged, and when some were logged last.
+    pub(super) gaps: u64,
+    pub(super) gaps_told_at: Instant,
     told: Option<Missing>,
 }
 
@@ -164,6 +172,9 @@ const READ_AGAIN: Duration = Duration::from_mins(5);
 
 /// After a gap, tables are read at most this often.
 pub(super) const AFTER_GAP: Duration = Duration::from_millis(200);
+
+/// Gaps are logged at most this often.
+const GAPS_TOLD: Duration = Duration::from_secs(1);
 
 /// First and longest pause between tries to open a namespace.
 const OPEN_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
@@ -187,6 +198,8 @@ impl Model {
             feature_names: FeatureNames::default(),
             features: HashMap::new(),
             faults: BTreeMap::new(),
+            gaps: 0,
+            gaps_told_at: now,
             told: None,
             config,
         };
@@ -355,6 +368,8 @@ impl Model {
     }
 
     fn gap(&mut self, key: NsKey, now: Instant) {
+        self.gaps += 1;
+        self.agenda.plan(now.max(self.gaps_told_at + GAPS_TOLD), Task::TellGaps);
         let Some(space) = self.spaces.get(&key) else { return };
         let at = space.read_at.map_or(now, |read| now.max(read + AFTER_GAP));
         self.agenda.plan(at, Task::Read(key, Parts::ALL));
@@ -442,6 +457,14 @@ impl Model {
                     }
                 }
                 Task::Ask(at) => self.ask_lonely(at, now),
+                Task::TellGaps => {
+                    let times = std::mem::take(&mut self.gaps);
+                    tracing::warn!(
+                        times,
+                        "the kernel dropped notifications of netlink; what they were about is read again"
+                    );
+                    self.gaps_told_at = now;
+                }
                 Task::Sample(slice) => self.ask_samples(slice, at, now),
                 Task::Open(key) => {
                     if let Some(space) = self.spaces.get(&key) {
@@ -472,10 +495,13 @@ impl Model {
     /// What is missing, when that changed since it was told.
     pub(super) fn health(&mut self) -> Option<Missing> {
         let now = match self.faults.first_key_value() {
-            Some((_, first)) => {
+            Some((key, first)) => {
+                let name = self.spaces.get(key).map(|space| space.name.as_str()).unwrap_or_default();
                 let count = self.faults.len();
                 let hint = if self.may_enter { "" } else { "CAP_SYS_ADMIN is missing; " };
-                Missing::This(format!("{hint}{count} namespaces not looked into, first: {first}").into())
+                Missing::This(
+                    format!("{hint}{count} namespaces not looked into, first: {name}: {first}").into(),
+                )
             }
             None if !self.may_enter => Missing::This(SmolStr::new_static(
                 "CAP_SYS_ADMIN is missing: other namespaces cannot be looked into",

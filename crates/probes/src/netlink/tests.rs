@@ -605,3 +605,20 @@ fn pairs_in_random_orders() {
 fn pairs_in_random_orders_with_gaps() {
     in_random_orders(0..2_000, true);
 }
+
+#[test]
+fn gaps_are_told_of_once_a_second_at_most() {
+    let mut world = World::settled(1, &[Learn(0)]);
+    let (key, start) = (world.key(0), world.now);
+    for _ in 0..1000 {
+        world.model.take(Report::Gap(key), start, Timestamp::EPOCH);
+    }
+    assert_eq!(world.model.gaps, 1000);
+    world.model.do_due(start + Duration::from_secs(1));
+    assert_eq!((world.model.gaps, world.model.gaps_told_at), (0, start + Duration::from_secs(1)));
+    world.model.take(Report::Gap(key), start + Duration::from_secs(1), Timestamp::EPOCH);
+    world.model.do_due(start + Duration::from_millis(1900));
+    assert_eq!(world.model.gaps, 1, "too soon");
+    world.model.do_due(start + Duration::from_secs(2));
+    assert_eq!(world.model.gaps, 0);
+}

@@ -19,6 +19,9 @@ async fn what_is_there_is_shown() -> Result<()> {
     a.ip(&["route", "add", "10.9.0.0/16", "via", "10.1.0.2", "table", "77", "metric", "5"])?;
     vxlan(&a, "vx", 42, "10.1.0.1", "10.1.0.2")?;
     bridge(&a, "br0", &["vx"])?;
+    let every = "00:00:00:00:00:00";
+    a.exec(&["bridge", "fdb", "append", every, "dev", "vx", "dst", "10.1.0.3", "via", "va"])?;
+    a.ip(&["neigh", "add", "proxy", "10.1.0.77", "dev", "va"])?;
     let mut world = World::of(&[&a, &b])?;
     let va = world.wait_link(&a, "va", "its address", |l| l["IPV4"][1] == "10.1.0.9/24").await?;
     assert_eq!(va["Type"], "veth");
@@ -46,7 +49,14 @@ async fn what_is_there_is_shown() -> Result<()> {
     let vx = world.view().link(a.name(), "vx").context("vx")?;
     assert_eq!(vx["LinkDetails"]["ID"], 42);
     assert_eq!(vx["LinkDetails"]["Group"], "10.1.0.2");
-    assert!(vx["FDB"].as_array().context("fdb")?.iter().any(|e| e["IP"] == "10.1.0.2"));
+    for remote in ["10.1.0.2", "10.1.0.3"] {
+        let entry =
+            vx["FDB"].as_array().context("fdb")?.iter().find(|e| e["IP"] == remote).context(remote)?;
+        assert_eq!((&entry["MAC"], &entry["IfIndex"]), (&json!(every), &vx["IfIndex"]), "{entry}");
+    }
+    let neighbours = va["Neighbors"].as_array().context("neighbours")?;
+    let proxy = neighbours.iter().find(|n| n["IP"] == "10.1.0.77").context("the proxy")?;
+    assert_eq!((&proxy["Flags"], &proxy["IfIndex"]), (&json!(["NTF_PROXY"]), &va["IfIndex"]));
     let br = world.view().link(a.name(), "br0").context("br0")?;
     assert_eq!((&br["Driver"], &vx["MasterIndex"]), (&json!("bridge"), &br["IfIndex"]));
     assert!(world.view().has_edge(["br0", "vx", "layer2", ""]));
@@ -160,6 +170,43 @@ async fn an_interface_lives() -> Result<()> {
     a.ip(&["link", "del", "uno"])?;
     world.wait("deletion", |v| v.link(a.name(), "uno").is_none().then_some(())).await?;
     world.wait("the other end too", |v| v.link(a.name(), "two").is_none().then_some(())).await?;
+    world.stop().await
+}
+
+/// What lies on a bridge is as fast as the bridge, which is as fast as its ports that are up; nobody tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn speed_follows_the_interface_below() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let _turn = turn().await;
+    let a = Netns::new("speed")?;
+    a.ip(&["link", "add", "port", "type", "veth", "peer", "name", "end"])?;
+    bridge(&a, "br0", &["port"])?;
+    a.ip(&["link", "set", "end", "up"])?;
+    a.ip(&["link", "add", "mv", "link", "br0", "type", "macvlan", "mode", "bridge"])?;
+    a.ip(&[
+        "link", "add", "vx", "type", "vxlan", "id", "7", "remote", "10.0.0.2", "dstport", "4789", "dev",
+        "br0",
+    ])?;
+    a.ip(&["link", "set", "mv", "up"])?;
+    a.ip(&["link", "set", "vx", "up"])?;
+    let mut world = World::of(&[&a])?;
+    for name in ["br0", "mv", "vx"] {
+        world.wait_link(&a, name, "the speed of the port", |l| l["Speed"] == 10000).await?;
+    }
+    a.ip(&["link", "set", "port", "nomaster"])?;
+    for name in ["br0", "mv", "vx"] {
+        world.wait_link(&a, name, "no speed", |l| l["Speed"].is_null()).await?;
+    }
+    a.ip(&["link", "set", "port", "master", "br0"])?;
+    for name in ["br0", "mv", "vx"] {
+        world.wait_link(&a, name, "the speed of the port again", |l| l["Speed"] == 10000).await?;
+    }
+    a.ip(&["link", "set", "port", "down"])?;
+    for name in ["br0", "mv", "vx"] {
+        world.wait_link(&a, name, "no speed", |l| l["Speed"].is_null()).await?;
+    }
     world.stop().await
 }
 

@@ -103,6 +103,28 @@ async fn processes_hold_namespaces() -> Result<()> {
     world.stop().await
 }
 
+/// The kernel cuts the name of a command at 15 bytes, in the middle of a character too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_name_is_cut_inside_a_character_holds_a_namespace() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let _turn = turn().await;
+    let scratch = ScratchDir::new("cut")?;
+    let program = scratch.path().join("xüberwachungsää");
+    std::fs::copy("/bin/sleep", &program)?;
+    let a = Netns::new("peer")?;
+    let mut world = World::of(&[&a])?;
+    let held = Unnamed::held_by(&[program.to_str().context("a name")?, "600"])?;
+    let path = format!("net:[{}]", held.inode()?);
+    a.ip(&["link", "add", "va", "type", "veth", "peer", "name", "vb", "netns", &held.pid().to_string()])?;
+    let node = world.wait("the process", |v| v.netns_by_path(&path)).await?;
+    assert_eq!(node["Name"], "xüberwachungs\u{fffd}");
+    world.wait("what is inside", |v| v.link(&path, "vb")).await?;
+    world.wait("the pair", |v| (v.pairs(&["va", "vb"]) == 1).then_some(())).await?;
+    world.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_is_told() -> Result<()> {
     if !require_root() {

@@ -155,7 +155,12 @@ impl HwAddr {
 
     /// The address; `None` when empty, too long, or all zero, which stands for no address.
     pub fn new(bytes: &[u8]) -> Option<Self> {
-        if bytes.iter().all(|b| *b == 0) {
+        Self::with_zero(bytes).filter(|_| bytes.iter().any(|b| *b != 0))
+    }
+
+    /// The address, all zero too: in a forwarding database that stands for every address without an entry of its own.
+    pub fn with_zero(bytes: &[u8]) -> Option<Self> {
+        if bytes.is_empty() {
             return None;
         }
         let mut out = [0; Self::MAX];
@@ -417,6 +422,7 @@ mod tests {
     fn no_address_is_not_an_address_of_zeros() {
         assert_eq!(HwAddr::new(&[0; 6]), None);
         assert_eq!(HwAddr::new(&[]), None);
+        assert_eq!(HwAddr::with_zero(&[]), None);
         assert_eq!(HwAddr::new(&[1; 33]), None);
         assert_eq!(HwAddr::new(&[10, 0, 0, 1]).map(HwAddr::to_text).as_deref(), Some("0a:00:00:01"));
     }

@@ -100,7 +100,7 @@ pub(super) fn parse(body: &[u8], tally: &Tally) -> Option<NeighFacts> {
     for attr in Attrs::new(body.get(12..)?, tally) {
         match attr.kind {
             NDA_DST => facts.ip = attr.ip(),
-            NDA_LLADDR => facts.mac = HwAddr::new(attr.value),
+            NDA_LLADDR => facts.mac = HwAddr::with_zero(attr.value),
             NDA_VLAN => facts.vlan = attr.u16(),
             NDA_VNI => facts.vni = attr.u32(),
             NDA_SRC_VNI => facts.vni = facts.vni.or(attr.u32()),

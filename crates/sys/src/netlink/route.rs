@@ -148,13 +148,16 @@ fn read_hop(attr: &Attr<'_>, hop: &mut RouteHop) {
         // struct rtvia: two bytes of family, then the address
         RTA_VIA => hop.gateway = attr.value.get(2..).and_then(super::attr::ip),
         RTA_NEWDST => hop.labels = labels(attr.value),
-        RTA_ENCAP_TYPE => hop.encap_type = attr.u16().unwrap_or_default(),
-        // The type may come after the content, and only MPLS content holds labels of a multiple of four bytes
-        // under this number; the caller sees `encap_type` and ignores labels of other kinds.
-        RTA_ENCAP => {
-            if let Some(stack) = attr.nested().find(|a| a.kind == MPLS_IPTUNNEL_DST)
-                && (hop.encap_type == 0 || hop.encap_type == LWTUNNEL_ENCAP_MPLS)
-            {
+        // Type and content come in any order. What has the number of the labels in MPLS is something else in others:
+        // an id, a list of segments.
+        RTA_ENCAP_TYPE => {
+            hop.encap_type = attr.u16().unwrap_or_default();
+            if hop.encap_type != LWTUNNEL_ENCAP_MPLS {
+                hop.labels.clear();
+            }
+        }
+        RTA_ENCAP if matches!(hop.encap_type, 0 | LWTUNNEL_ENCAP_MPLS) => {
+            if let Some(stack) = attr.nested().find(|a| a.kind == MPLS_IPTUNNEL_DST) {
                 hop.labels = labels(stack.value);
             }
         }
@@ -217,5 +220,23 @@ mod tests {
         assert_eq!((route.hops[1].weight, route.hops[1].index, route.hops[1].encap_type), (5, Some(4), 1));
         assert_eq!(tally.malformed(), 0);
         assert_eq!(labels(&[0, 6, 0x41, 0, 0, 6, 0x50, 0]), [100, 101]);
+    }
+
+    #[test]
+    fn only_mpls_pushes_labels() {
+        for (encap_type, expected) in [(1, &[100][..]), (2, &[]), (5, &[]), (7, &[])] {
+            let kind: [u8; 8] = [6, 0, 21, 0, encap_type, 0, 0, 0];
+            let content: [u8; 12] = [12, 0, 22, 0, 8, 0, 1, 0, 0, 6, 0x41, 0];
+            let index = [8, 0, 4, 0, 3, 0, 0, 0];
+            // The kernel writes the content first.
+            for encap in [[&content[..], &kind].concat(), [&kind[..], &content].concat()] {
+                let mut body = vec![10, 64, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
+                body.extend(index);
+                body.extend(encap);
+                let route = parse(&body, 0, &Tally::default()).expect("a route");
+                assert_eq!(route.hops[0].encap_type, u16::from(encap_type));
+                assert_eq!(route.hops[0].labels, expected, "encapsulation {encap_type}");
+            }
+        }
     }
 }

@@ -27,6 +27,8 @@ const RTM_GETNSID: u16 = 90;
 const NETNSA_FD: u16 = 3;
 const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_VF: u32 = 1;
+/// Proxies are a table of their own, told only to who asks for them.
+const NTF_PROXY: u8 = 0x08;
 
 impl Watched {
     pub(super) fn read(&mut self, parts: Parts, ethtool: Option<&Ethtool>, scratch: &mut Scratch) -> Facts {
@@ -85,10 +87,15 @@ impl Watched {
                 });
         }
         if wants(Parts::NEIGHS) {
-            facts.neighs = self.neighs(scratch, Parts::NEIGHS, libc::AF_UNSPEC as u8, &mut refused);
+            let family = libc::AF_UNSPEC as u8;
+            facts.neighs = self.neighs(scratch, Parts::NEIGHS, family, 0, &mut refused);
+            let proxies = self.neighs(scratch, Parts::NEIGHS, family, NTF_PROXY, &mut refused);
+            if let Some(neighs) = &mut facts.neighs {
+                neighs.extend(proxies.unwrap_or_default());
+            }
         }
         if wants(Parts::FDB) {
-            facts.fdb = self.neighs(scratch, Parts::FDB, libc::AF_BRIDGE as u8, &mut refused);
+            facts.fdb = self.neighs(scratch, Parts::FDB, libc::AF_BRIDGE as u8, 0, &mut refused);
         }
         facts.refused = refused;
         facts
@@ -141,10 +148,12 @@ impl Watched {
         scratch: &mut Scratch,
         part: Parts,
         family: u8,
+        flags: u8,
         refused: &mut Vec<(Parts, NetlinkError)>,
     ) -> Option<Vec<NeighFacts>> {
         let mut header = [0; 12];
         header[0] = family;
+        header[10] = flags;
         self.collect(scratch, part, libc::RTM_GETNEIGH, &header, &[], refused, |e| match e {
             Event::Neigh(neigh) => Some(*neigh),
             _ => None,
@@ -165,8 +174,8 @@ impl Watched {
             // Some drivers tell nothing; what they tell is kept.
             let _ = repeatedly(|| ethtool.read(&mut self.generic, scratch, None, &mut devices));
         }
-        for (link, device) in links.iter().zip(&mut devices) {
-            ethtool::read_driver(&self.generic, &link.name, device);
+        for device in &mut devices {
+            ethtool::read_driver(&self.generic, device);
         }
         devices
     }
