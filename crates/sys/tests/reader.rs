@@ -244,6 +244,23 @@ async fn a_directory_may_come_and_go() -> Result<()> {
     Ok(())
 }
 
+/// The kernel takes any byte but a few in a name.
+#[tokio::test]
+async fn an_interface_whose_name_is_no_text_has_a_driver() -> Result<()> {
+    if !require_root() {
+        return Ok(());
+    }
+    let a = Netns::new("bytes")?;
+    a.exec(&["sh", "-c", "ip link add \"$(printf 'x\\377')\" type veth peer name y"])?;
+    let mut session = Session::start()?;
+    let (_, facts) = session.watch(1, &a).await?;
+    let links = facts.links.context("links")?;
+    let link = links.iter().find(|l| l.name == "x\u{fffd}").context("the interface")?;
+    let devices = facts.devices.context("devices")?;
+    assert_eq!(devices.iter().find(|d| d.index == link.index).context("device")?.driver, "veth");
+    Ok(())
+}
+
 #[tokio::test]
 async fn processes_hold_namespaces_and_end() -> Result<()> {
     if !require_root() {
