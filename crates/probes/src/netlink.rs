@@ -155,7 +155,7 @@ async fn send(scope: &ProbeScope, mut mutations: Vec<skydive_graph::Mutation>) -
 }
 
 async fn tell_health(model: &mut Model, scope: &ProbeScope) -> Result<(), Stopped> {
-    match model.health() {
+    match model.health(Instant::now()) {
         None => Ok(()),
         Some(Missing::Nothing) => scope.running().await,
         Some(Missing::This(why)) => scope.degraded(why).await,

@@ -21,6 +21,8 @@ pub(super) enum Task {
     Sample(u32),
     /// Log how often notifications were lost.
     TellGaps,
+    /// Tell what is missing, which was held back.
+    TellHealth,
     /// Try again to open a namespace.
     Open(NsKey),
 }

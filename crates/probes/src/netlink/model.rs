@@ -153,7 +153,8 @@ pub(super) struct Model {
     /// Gaps in what the kernel told, not yet logged, and when some were logged last.
     pub(super) gaps: u64,
     pub(super) gaps_told_at: Instant,
-    told: Option<Missing>,
+    /// What was told to be missing, and when.
+    told: Option<(Missing, Instant)>,
 }
 
 /// What cannot be shown.
@@ -175,6 +176,9 @@ pub(super) const AFTER_GAP: Duration = Duration::from_millis(200);
 
 /// Gaps are logged at most this often.
 const GAPS_TOLD: Duration = Duration::from_secs(1);
+
+/// What is missing is told again at most this often.
+const HEALTH_TOLD: Duration = Duration::from_secs(1);
 
 /// First and longest pause between tries to open a namespace.
 const OPEN_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_mins(1));
@@ -457,6 +461,7 @@ impl Model {
                     }
                 }
                 Task::Ask(at) => self.ask_lonely(at, now),
+                Task::TellHealth => {} // it is told whenever there was something to do
                 Task::TellGaps => {
                     let times = std::mem::take(&mut self.gaps);
                     tracing::warn!(
@@ -492,9 +497,10 @@ impl Model {
         self.commands.push_front(command);
     }
 
-    /// What is missing, when that changed since it was told.
-    pub(super) fn health(&mut self) -> Option<Missing> {
-        let now = match self.faults.first_key_value() {
+    /// What is missing, when that changed since it was told. While something is, changes are told at most so often:
+    /// namespaces fail one by one.
+    pub(super) fn health(&mut self, now: Instant) -> Option<Missing> {
+        let missing = match self.faults.first_key_value() {
             Some((key, first)) => {
                 let name = self.spaces.get(key).map(|space| space.name.as_str()).unwrap_or_default();
                 let count = self.faults.len();
@@ -508,10 +514,17 @@ impl Model {
             )),
             None => Missing::Nothing,
         };
-        if self.told.as_ref() == Some(&now) {
-            return None;
+        if let Some((told, at)) = &self.told {
+            if *told == missing {
+                return None;
+            }
+            let next = *at + HEALTH_TOLD;
+            if [told, &missing].iter().all(|m| matches!(m, Missing::This(_))) && now < next {
+                self.agenda.plan(next, Task::TellHealth);
+                return None;
+            }
         }
-        self.told = Some(now.clone());
-        Some(now)
+        self.told = Some((missing.clone(), now));
+        Some(missing)
     }
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use skydive_graph::{Graph, Mutation, Node, Source, key};
 use skydive_sys::netlink::{Event, LinkFacts, LinkGone};
-use skydive_sys::{Command, DeviceFacts, Facts, NsId, NsKey, Parts, Report};
+use skydive_sys::{Command, DeviceFacts, Facts, NsId, NsKey, OpenError, Parts, Report};
 use skydive_value::{Id, Timestamp};
 use tokio::time::Instant;
 
-use super::model::{AFTER_GAP, Model};
+use super::model::{AFTER_GAP, Missing, Model};
 use crate::{Namespaces, NsNode, ProbeConfig};
 use Act::{Delete, First, Learn, Move, Rename, Second};
 
@@ -621,4 +621,23 @@ fn gaps_are_told_of_once_a_second_at_most() {
     assert_eq!(world.model.gaps, 1, "too soon");
     world.model.do_due(start + Duration::from_secs(2));
     assert_eq!(world.model.gaps, 0);
+}
+
+#[test]
+fn namespaces_that_fail_one_by_one_are_told_of_once_a_second() {
+    let mut world = World::settled(40, &(0..40).map(Learn).collect::<Vec<_>>());
+    let start = world.now;
+    let keys: Vec<NsKey> = (0..40).map(|space| world.key(space)).collect();
+    let mut told = 0;
+    for key in keys {
+        let error = OpenError::Sockets(std::io::ErrorKind::OutOfMemory.into());
+        world.model.take(Report::Failed(key, error), start, Timestamp::EPOCH);
+        told += usize::from(world.model.health(start).is_some());
+    }
+    assert_eq!(told, 1);
+    assert!(world.model.next_due() <= start + Duration::from_secs(1), "the rest follows");
+    let Some(Missing::This(why)) = world.model.health(start + Duration::from_secs(1)) else {
+        panic!("not told")
+    };
+    assert!(why.starts_with("40 namespaces"), "{why}");
 }
