@@ -19,8 +19,8 @@ const USAGE: &str = "\
 usage: cargo xtask CHORE
 
   tidy             check the house rules; every violation as file:line: rule: text
-  perf [CRATE…]    run the benches and write docs/performance.md; with crates named, only those,
-                   and the report goes to standard output";
+  perf [CRATE…]    run the benches and write docs/performance.md; with crates named, only those:
+                   what is not measured stays as it is in the report";
 
 fn main() -> ExitCode {
     match run() {

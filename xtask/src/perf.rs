@@ -42,7 +42,7 @@ struct Section {
     figures: Vec<Figure>,
 }
 
-/// Runs the benches of `crates` (all that have some, if empty) and writes or prints the report.
+/// Runs the benches of `crates` (all that have some, if empty) and writes the report; what is not measured stays.
 pub(crate) fn report(root: &Path, crates: &[&str]) -> Result<()> {
     let mut sections = Vec::new();
     for package in packages(root, crates)? {
@@ -54,14 +54,38 @@ pub(crate) fn report(root: &Path, crates: &[&str]) -> Result<()> {
     if sections.iter().all(|section| section.figures.is_empty()) {
         bail!("no bench printed a `perf:` line");
     }
-    let text = render(&machine(root)?, &sections);
-    if crates.is_empty() {
-        std::fs::write(root.join(REPORT), text).context(REPORT)?;
-        eprintln!("perf: wrote {REPORT}");
-    } else {
-        print!("{text}");
+    let mut text = render(&machine(root)?, &sections);
+    if !crates.is_empty() {
+        text = keep_others(&text, &std::fs::read_to_string(root.join(REPORT)).unwrap_or_default());
     }
+    std::fs::write(root.join(REPORT), text).context(REPORT)?;
+    eprintln!("perf: wrote {REPORT}");
     Ok(())
+}
+
+/// The new report with the sections of the old one that were not measured again, each with the commit it is of.
+fn keep_others(new: &str, old: &str) -> String {
+    let mut text = new.to_owned();
+    let value = |key: &str| {
+        let line = old.lines().find_map(|line| line.strip_prefix(&format!("| {key} | ")));
+        line.and_then(|line| line.strip_suffix(" |")).unwrap_or("unknown")
+    };
+    for section in old.split("\n## ").skip(1) {
+        let (heading, rest) = section.split_once('\n').unwrap_or((section, ""));
+        if new.contains(&format!("\n## {heading}\n")) {
+            continue;
+        }
+        let rest = rest.trim_start();
+        let of = match rest.strip_prefix("Commit ") {
+            Some(_) => String::new(),
+            None => format!("Commit {}, {}.\n\n", value("commit"), value("date")),
+        };
+        let _ = write!(text, "\n## {heading}\n\n{of}{rest}");
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// Packages to measure: those named (`graph` or `skydive-graph`), else every crate with a `benches` folder.
@@ -278,6 +302,16 @@ mod tests {
         let text = render(&[("kernel", "6.1".to_owned())], &sections);
         assert!(text.contains("| kernel | 6.1 |"));
         assert!(text.contains("| graph insert | ours | 2 | ops/s | ≥ 2.5 | **missed** | 3 1 2 |"), "{text}");
+    }
+
+    #[test]
+    fn sections_that_were_not_measured_stay_with_their_commit() {
+        let old = "# Performance\n\n| commit | abc |\n| date | then |\n\n## `a`\n\n| old a |\n\n## `b`\n\n| old b |\n";
+        let new = "# Performance\n\n| commit | def |\n| date | now |\n\n## `a`\n\n| new a |\n";
+        let text = keep_others(new, old);
+        assert_eq!(text, format!("{new}\n## `b`\n\nCommit abc, then.\n\n| old b |\n"));
+        let newer = "# Performance\n\n| commit | ghi |\n| date | later |\n\n## `a`\n\n| newer a |\n";
+        assert_eq!(keep_others(newer, &text), format!("{newer}\n## `b`\n\nCommit abc, then.\n\n| old b |\n"));
     }
 
     #[test]
