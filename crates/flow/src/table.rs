@@ -34,7 +34,7 @@ mod timer;
 pub struct TableConfig {
     /// How often flows that got packets are told of.
     pub update: Duration,
-    /// How long a flow may be idle: it goes between one and two of these after its last packet.
+    /// How long a flow may be idle. It goes after that, at most [`TableConfig::update`] or the same time again later.
     pub expire: Duration,
     /// Most flows at a time; beyond it the flow idle for longest, of a few looked at, goes. `None` for no limit.
     pub max_entries: Option<usize>,

@@ -28,8 +28,6 @@ pub(super) struct Timer {
 struct Next {
     update: i64,
     expire: i64,
-    /// Flows idle since then go with the next expiry.
-    before: i64,
     /// Who says that it is earlier has set the clock back.
     back: i64,
 }
@@ -59,10 +57,11 @@ impl FlowTable {
     #[cold]
     fn tick(&mut self, now: i64, mut tell: impl FnMut(FlowView<'_>, Told)) {
         let Timer { update, expire, next } = self.timer;
+        // Looking for idle flows once in the time that they may be idle would let them stay for twice as long.
+        let look = update.min(expire);
         let first = Next {
             update: now.saturating_add(update),
-            expire: now.saturating_add(expire),
-            before: now,
+            expire: now.saturating_add(look),
             back: now.saturating_sub(expire),
         };
         let mut next = next.unwrap_or(first);
@@ -78,11 +77,8 @@ impl FlowTable {
             next.update = now.saturating_add(update);
         }
         if now >= next.expire {
-            // After a pause without packets all are idle for longer than two periods.
-            let long_ago = now.saturating_sub(expire.saturating_mul(2));
-            self.expire(next.before.max(long_ago), &mut tell);
-            next.expire = now.saturating_add(expire);
-            next.before = now;
+            self.expire(now.saturating_sub(expire), &mut tell);
+            next.expire = now.saturating_add(look);
         }
         next.back = now.saturating_sub(expire);
         self.timer.next = Some(next);

@@ -42,7 +42,7 @@ pub(crate) struct ReadFlags {
     /// Most flows at a time, beyond which the idlest go early [default: no limit]
     #[arg(long, value_name = "FLOWS")]
     pub(crate) max_entries: Option<NonZeroUsize>,
-    /// How long a flow may be idle: it ends between one and two of these after its last packet
+    /// How long a flow may be idle: it ends within a minute after that
     #[arg(long, value_name = "SECONDS", default_value = "600")]
     pub(crate) expire: NonZeroU64,
     /// Watch TCP in detail: flags, retransmissions, order, windows
