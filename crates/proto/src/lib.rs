@@ -20,6 +20,7 @@ mod pieces;
 mod reason;
 mod rest;
 mod rfc3339;
+mod schema;
 mod status;
 
 pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_graph};
@@ -39,6 +40,10 @@ pub use pieces::{PIECE_SIZE, Part, Pieces, list};
 pub use reason::reason;
 pub use rest::{Explain, Identity, QueryBodyError, encode_query, media, query_of_body, role};
 pub use rfc3339::{Rfc3339Error, format_rfc3339, parse_rfc3339};
+pub use schema::{
+    SchemaErrors, check_decoded_edge, check_decoded_node, check_edge, check_edge_metadata, check_node,
+    check_node_metadata,
+};
 pub use status::{
     AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, Losses, Peers, ProbeStatus,
 };
