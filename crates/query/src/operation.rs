@@ -7,6 +7,7 @@ use skydive_value::{Fields, Matcher};
 
 use crate::plan::{Selection, Window, Wish};
 use crate::run::Run;
+use crate::standing::SetStep;
 use crate::view::Wanted;
 use crate::{QueryError, Rows};
 
@@ -15,6 +16,11 @@ pub(crate) trait Operation: Debug + Send + Sync {
     /// Takes over work of the next step; what cannot be taken is given back.
     fn take(&mut self, wish: Wish) -> Option<Wish> {
         Some(wish)
+    }
+
+    /// What it means to a standing query; `None` when order or number matters to it.
+    fn as_set(&self) -> Option<SetStep<'_>> {
+        None
     }
 
     /// Computes. The plan has made sure that `rows` are of a kind that the step may follow.

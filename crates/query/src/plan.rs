@@ -198,6 +198,11 @@ impl Selection {
         self.filter.as_ref().filter(|filter| !filter.is_all())
     }
 
+    /// Whether it does nothing but filter.
+    pub(crate) fn only_filters(&self) -> bool {
+        self.window.is_none() && !self.count
+    }
+
     pub(crate) fn window(&self) -> Option<Window> {
         self.window
     }

@@ -8,6 +8,7 @@ use skydive_value::{FieldRef, Fields, Hint, Id, Path, SmolStr, Value};
 
 use crate::operation::Operation;
 use crate::run::Run;
+use crate::standing::SetStep;
 use crate::{Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
 
 pub(super) const DEF: StepDef = StepDef {
@@ -39,6 +40,10 @@ impl Step for Dedup {
 }
 
 impl Operation for Dedup {
+    fn as_set(&self) -> Option<SetStep<'_>> {
+        self.keys.is_empty().then_some(SetStep::Same)
+    }
+
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let run = &*run;
         Ok(match rows {

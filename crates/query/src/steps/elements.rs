@@ -8,6 +8,7 @@ use skydive_value::{Filter, SmolStr};
 use crate::operation::{Operation, Output};
 use crate::plan::{Early, Selection, Wish};
 use crate::run::Run;
+use crate::standing::SetStep;
 use crate::{Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
 
 pub(super) const V: StepDef = StepDef {
@@ -65,6 +66,15 @@ impl Step for Elements {
 impl Operation for ReadElements {
     fn take(&mut self, wish: Wish) -> Option<Wish> {
         self.selection.take(wish)
+    }
+
+    fn as_set(&self) -> Option<SetStep<'_>> {
+        let filter = self.selection.filter();
+        let step = match self.of {
+            Of::Nodes => SetStep::Nodes(self.id.as_ref(), filter),
+            Of::Edges => SetStep::Edges(self.id.as_ref(), filter),
+        };
+        self.selection.only_filters().then_some(step)
     }
 
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {

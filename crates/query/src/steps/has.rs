@@ -7,6 +7,7 @@ use skydive_value::{FieldRef, Fields, Filter, Hint, Map, Matcher, Path, SmolStr,
 use crate::operation::Operation;
 use crate::plan::{Form, Wish};
 use crate::run::Run;
+use crate::standing::SetStep;
 use crate::{Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
 const ELEMENTS: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges)];
@@ -94,6 +95,10 @@ impl Step for Presence {
 }
 
 impl Operation for Keep {
+    fn as_set(&self) -> Option<SetStep<'_>> {
+        Some(SetStep::Keep(&self.0))
+    }
+
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let matcher = Matcher::new(&self.0);
         Ok(match rows {

@@ -9,6 +9,7 @@ use skydive_value::{Filter, Id, Matcher};
 
 use crate::operation::Operation;
 use crate::run::Run;
+use crate::standing::SetStep;
 use crate::view::{View, Way};
 use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
@@ -35,6 +36,10 @@ impl Step for SubGraph {
 }
 
 impl Operation for Cut {
+    fn as_set(&self) -> Option<SetStep<'_>> {
+        Some(SetStep::Cut(self.0.as_ref()))
+    }
+
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let view = match rows {
             Rows::Nodes(nodes) => self.between(nodes, run)?,

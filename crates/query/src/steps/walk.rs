@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::operation::{Operation, Output};
 use crate::plan::{Early, Selection, Wish};
 use crate::run::Run;
+use crate::standing::SetStep;
 use crate::view::Way;
 use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
@@ -129,6 +130,15 @@ impl Step for Walk {
 impl Operation for FilteredWalk {
     fn take(&mut self, wish: Wish) -> Option<Wish> {
         self.selection.take(wish)
+    }
+
+    fn as_set(&self) -> Option<SetStep<'_>> {
+        match self.to {
+            To::Adjacent(way) if self.selection.only_filters() => {
+                Some(SetStep::Walk(way, self.selection.filter()))
+            }
+            _ => None,
+        }
     }
 
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
