@@ -52,7 +52,8 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Layers {
     items: [Layer; Layers::MAX],
-    len: u8,
+    /// As wide as a register: a narrow one is read together with what stands beside it before both are written.
+    len: usize,
     end: End,
 }
 
@@ -168,7 +169,7 @@ impl Layers {
     /// The layers.
     #[inline]
     pub fn as_slice(&self) -> &[Layer] {
-        self.items.get(..self.len.into()).unwrap_or_default()
+        self.items.get(..self.len).unwrap_or_default()
     }
 
     /// Why they end.
@@ -196,6 +197,17 @@ impl Layers {
         self.items.get(at.checked_sub(1)?)
     }
 
+    /// Lets the first `count` layers reach to `end`, and says where the next begins.
+    #[inline]
+    pub(crate) fn keep(&mut self, count: usize, end: u32) -> u32 {
+        let mut start = 0;
+        for layer in self.items.iter_mut().take(count) {
+            layer.end = end;
+            start = layer.start.saturating_add(u32::from(layer.header));
+        }
+        start
+    }
+
     /// Keeps the layer at place `at`; false if there is no such place.
     #[inline]
     pub(crate) fn put(&mut self, at: usize, layer: Layer) -> bool {
@@ -207,7 +219,7 @@ impl Layers {
     /// Says that the first `len` places are the layers, and why they end.
     #[inline]
     pub(crate) fn finish(&mut self, len: usize, end: End) {
-        self.len = len as u8;
+        self.len = len;
         self.end = end;
     }
 }
