@@ -8,6 +8,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod answer;
+mod coverage;
 mod dot;
 mod element;
 mod envelope;
@@ -15,15 +16,22 @@ mod flow;
 mod graph_message;
 mod handshake;
 mod json;
+mod language;
 mod limits;
+mod patch;
 mod pieces;
 mod reason;
+mod resource;
+mod resource_body;
+mod resource_ttl;
 mod rest;
 mod rfc3339;
+mod rule;
 mod schema;
 mod status;
 
-pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_graph};
+pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_elements, pieces_of_graph};
+pub use coverage::Coverage;
 pub use element::{EdgeJson, EdgeViewJson, ElementError, NodeJson, decode_edge, decode_node};
 pub use envelope::{Envelope, EnvelopeError, Format, namespace};
 pub use flow::{
@@ -32,18 +40,26 @@ pub use flow::{
 };
 pub use graph_message::{
     Elements, GraphMessage, MessageError, PartialUpdate, SyncRequest, event_envelope, graph_type,
-    refused_sync, sync_envelope, sync_reply,
+    refused_sync, sync_envelope, sync_reply, sync_reply_of,
 };
 pub use handshake::{Handshake, HandshakeError, Persistence, Protocol, UpdatePolicy, header};
+pub use language::{Language, Place, PredicateShape, StepShape};
 pub use limits::Limits;
+pub use patch::{JsonPatch, PatchError};
 pub use pieces::{PIECE_SIZE, Part, Pieces, list};
 pub use reason::reason;
+pub use resource::{Changes, Draft, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError};
+pub use resource_body::{
+    BodyError, YAML, first_json, json_of_resources, json_of_yaml, pieces_of_edges, pieces_of_nodes,
+};
+pub use resource_ttl::{TtlError, parse_ttl};
 pub use rest::{Explain, Identity, QueryBodyError, encode_query, media, query_of_body, role};
 pub use rfc3339::{Rfc3339Error, format_rfc3339, parse_rfc3339};
+pub use rule::{EdgeRule, NodeAction, NodeRule};
 pub use schema::{
     SchemaErrors, check_decoded_edge, check_decoded_node, check_edge, check_edge_metadata, check_node,
     check_node_metadata,
 };
 pub use status::{
-    AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, Losses, Peers, ProbeStatus,
+    AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, FilterMode, Losses, Peers, ProbeStatus,
 };

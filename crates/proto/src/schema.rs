@@ -267,6 +267,7 @@ fn type_of(json: &Json) -> &'static str {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "the cases are ours")]
 mod tests {
     use serde_json::json;
 
