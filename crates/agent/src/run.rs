@@ -9,7 +9,7 @@ use skydive_api::{
     Subscriptions,
 };
 use skydive_graph::{Mutation, Source};
-use skydive_probes::{Namespaces, ProbeConfig, Report};
+use skydive_probes::{Namespaces, ProbeConfig, ProbeTelemetry, Report};
 use skydive_proto::{Identity, role};
 use skydive_value::Id;
 use thiserror::Error;
@@ -52,6 +52,7 @@ pub struct Agent {
     dials: Vec<SharedDial>,
     masters: Arc<Masters>,
     states: Arc<ProbeStates>,
+    probe_telemetry: ProbeTelemetry,
 }
 
 impl Agent {
@@ -68,7 +69,17 @@ impl Agent {
         let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(tid::derive));
         let masters = Arc::new(Masters::new(dials.iter().map(|dial| dial.address().to_owned())));
         let dials = dials.into_iter().map(SharedDial::from).collect();
-        Ok(Self { config, listener, live, owner, probes, dials, masters, states: Arc::default() })
+        Ok(Self {
+            config,
+            listener,
+            live,
+            owner,
+            probes,
+            dials,
+            masters,
+            states: Arc::default(),
+            probe_telemetry: ProbeTelemetry::default(),
+        })
     }
 
     /// The agent's graph, for whoever serves it.
@@ -86,6 +97,7 @@ impl Agent {
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
         self.live.register(&mut registry);
+        self.probe_telemetry.register(&mut registry);
         let roster = Roster::new();
         let (config, clock) = (&self.config, self.config.clock.clone());
         let areas = Areas {
@@ -99,6 +111,7 @@ impl Agent {
                 states: self.states.clone(),
                 masters: self.masters.watch(),
                 telemetry: telemetry.clone(),
+                probes: self.probe_telemetry.clone(),
             })),
             subscriptions: Some(Subscriptions { live: self.live.clone(), roster }),
             metrics: Some(Arc::new(registry)),
@@ -147,6 +160,7 @@ impl Agent {
                 netns_run_path: self.config.netns_run_path.clone(),
                 metadata_files: self.config.metadata_files.clone(),
                 namespaces: Namespaces::default(),
+                telemetry: self.probe_telemetry,
             },
             reports,
             clock: self.config.clock.clone(),

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use skydive_api::{ApiTelemetry, Roster, Status, StatusReport};
 use skydive_graph::BoxFuture;
-use skydive_probes::Health;
-use skydive_proto::{AgentStatus, AnalyzerLink, ConnStatus, ProbeStatus, format_rfc3339, role};
+use skydive_probes::{Health, ProbeTelemetry};
+use skydive_proto::{AgentStatus, AnalyzerLink, ConnStatus, Losses, ProbeStatus, format_rfc3339, role};
 use skydive_value::SmolStr;
 use tokio::sync::watch;
 
@@ -56,6 +56,7 @@ pub(crate) struct AgentReport {
     pub(crate) states: Arc<ProbeStates>,
     pub(crate) masters: watch::Receiver<Connections>,
     pub(crate) telemetry: ApiTelemetry,
+    pub(crate) probes: ProbeTelemetry,
 }
 
 impl StatusReport for AgentReport {
@@ -78,7 +79,11 @@ impl AgentReport {
             analyzers,
             topology_probes: probes.map(|(name, health)| (name.to_owned(), probe_status(health))).collect(),
             flow_probes: Vec::new(),
-            losses: self.telemetry.losses(),
+            losses: Losses {
+                netlink_gaps: self.probes.netlink_gaps(),
+                netlink_malformed: self.probes.netlink_malformed(),
+                ..self.telemetry.losses()
+            },
         }
     }
 }
@@ -145,6 +150,7 @@ mod tests {
             states: Arc::default(),
             masters: masters.watch(),
             telemetry: ApiTelemetry::default(),
+            probes: ProbeTelemetry::default(),
         };
         let json = serde_json::to_value(report.of_now().analyzers).unwrap();
         assert_eq!(json["a:1"]["IsConnected"], true);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use skydive_graph::{Graph, MutationError, Node, Source, key};
-use skydive_probes::{Namespaces, PROBES, ProbeConfig, ProbeScope, Report};
+use skydive_probes::{Namespaces, PROBES, ProbeConfig, ProbeScope, ProbeTelemetry, Report};
 use skydive_value::{Clock, Id, Map, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ async fn main() -> anyhow::Result<()> {
         netns_run_path: args.next().unwrap_or_else(|| "/var/run/netns".into()).into(),
         metadata_files: Vec::new(),
         namespaces: Namespaces::default(),
+        telemetry: ProbeTelemetry::default(),
     };
     let host: Map = [(key::NAME, "dump"), (key::TYPE, key::node_type::HOST)].into_iter().collect();
     let mut graph = Graph::new();

@@ -10,12 +10,14 @@ mod netlink;
 mod netns;
 mod probe;
 mod scope;
+mod telemetry;
 
 pub use namespaces::{Namespaces, NsKey, NsNode};
 pub use probe::{
     BoxFuture, BuildError, MetadataFile, Need, Probe, ProbeConfig, ProbeDef, ProbeError, Unavailable,
 };
 pub use scope::{Health, ProbeScope, Report, Stopped};
+pub use telemetry::ProbeTelemetry;
 
 /// Every topology probe, in the order in which they start.
 pub const PROBES: &[ProbeDef] = &[hardware::DEF, metadata_config::DEF, netlink::DEF, netns::DEF];

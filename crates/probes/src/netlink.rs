@@ -31,6 +31,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use skydive_sys::{NsId, Privileges, Reader, Refused};
@@ -99,6 +100,8 @@ async fn watch(
     mut inbox: mpsc::Receiver<skydive_sys::Report>,
 ) -> Result<(), ProbeError> {
     let mut known = config.namespaces.watch();
+    let telemetry = config.telemetry.clone();
+    let mut malformed = 0;
     let mut model = Model::new(config, own, may_enter, Instant::now());
     let table = known.borrow_and_update().clone();
     model.set_namespaces(&table);
@@ -139,6 +142,8 @@ async fn watch(
                 Err(Refused::Ended) => break,
             }
         }
+        let so_far = reader.counters().malformed.load(Ordering::Relaxed);
+        telemetry.netlink_malformed_more(so_far - std::mem::replace(&mut malformed, so_far));
         let mutations = model.show(Instant::now(), scope.now());
         if send(scope, mutations).await.is_err() || tell_health(&mut model, scope).await.is_err() {
             return Ok(());

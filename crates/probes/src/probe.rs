@@ -10,7 +10,7 @@ use thiserror::Error;
 
 pub use skydive_graph::BoxFuture;
 
-use crate::{Namespaces, ProbeScope};
+use crate::{Namespaces, ProbeScope, ProbeTelemetry};
 
 /// One line of [`crate::PROBES`].
 pub struct ProbeDef {
@@ -52,6 +52,8 @@ pub struct ProbeConfig {
     pub metadata_files: Vec<MetadataFile>,
     /// The network namespaces known on this host, shared between the probes that find and those that look inside.
     pub namespaces: Namespaces,
+    /// What all probes count.
+    pub telemetry: ProbeTelemetry,
 }
 
 /// A value in a file that belongs on the host node, as `Config.<name>`.

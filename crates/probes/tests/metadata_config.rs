@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use skydive_graph::{Graph, Mutation, Node, Source};
-use skydive_probes::{Health, MetadataFile, Namespaces, PROBES, ProbeConfig, ProbeError, ProbeScope, Report};
+use skydive_probes::{
+    Health, MetadataFile, Namespaces, PROBES, ProbeConfig, ProbeError, ProbeScope, ProbeTelemetry, Report,
+};
 use skydive_testnet::ScratchDir;
 use skydive_value::{Clock, Id, Map, Timestamp};
 use tokio::sync::mpsc;
@@ -40,6 +42,7 @@ impl Host {
             netns_run_path: "/nonexistent".into(),
             metadata_files: files,
             namespaces: Namespaces::default(),
+            telemetry: ProbeTelemetry::default(),
         };
         let (sender, reports) = mpsc::channel(16);
         let stop = CancellationToken::new();

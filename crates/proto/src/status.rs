@@ -26,6 +26,24 @@ pub struct ConnStatus {
     /// Service type of the other end.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub remote_service_type: String,
+    /// How a subscriber gets its part of the graph; absent for those who are no subscribers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_mode: Option<FilterMode>,
+    /// The filter of a subscriber.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub gremlin_filter: String,
+}
+
+/// How the part of the graph that a subscriber wants is kept true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilterMode {
+    /// It gets everything.
+    None,
+    /// Each event is followed as it comes.
+    Incremental,
+    /// The filter is evaluated anew from time to time.
+    Periodic,
 }
 
 /// An agent's connection to an analyzer.
@@ -83,12 +101,18 @@ pub struct Losses {
     pub oversized_messages: u64,
     /// Messages refused for their form.
     pub malformed_messages: u64,
+    /// Messages of publishers that were dropped for their form, type or shape.
+    pub dropped_messages: u64,
     /// REST bodies refused for their size.
     pub oversized_bodies: u64,
     /// REST bodies refused for their form.
     pub malformed_bodies: u64,
     /// Changes refused because they concern elements that somebody else made.
     pub foreign_changes: u64,
+    /// How often the kernel dropped notifications of netlink; what they were about was read again.
+    pub netlink_gaps: u64,
+    /// Messages and attributes of netlink that could not be read.
+    pub netlink_malformed: u64,
 }
 
 /// Status of an analyzer.
@@ -103,6 +127,9 @@ pub struct AnalyzerStatus {
     pub publishers: BTreeMap<String, ConnStatus>,
     /// Subscribers by host id.
     pub subscribers: BTreeMap<String, ConnStatus>,
+    /// Clients that publish and subscribe on one connection, by host id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pub_subs: BTreeMap<String, ConnStatus>,
     /// Evaluation of alerts.
     pub alerts: Election,
     /// Captures on demand.
@@ -123,6 +150,12 @@ pub struct AnalyzerStatus {
 pub struct AgentStatus {
     /// Subscribers by host id.
     pub clients: BTreeMap<String, ConnStatus>,
+    /// Publishers by host id.
+    #[serde(default)]
+    pub publishers: BTreeMap<String, ConnStatus>,
+    /// Clients that publish and subscribe on one connection, by host id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pub_subs: BTreeMap<String, ConnStatus>,
     /// Analyzers by host id.
     pub analyzers: BTreeMap<String, AnalyzerLink>,
     /// Topology probes by name.

@@ -372,6 +372,7 @@ impl Model {
     }
 
     fn gap(&mut self, key: NsKey, now: Instant) {
+        self.config.telemetry.netlink_gap();
         self.gaps += 1;
         self.agenda.plan(now.max(self.gaps_told_at + GAPS_TOLD), Task::TellGaps);
         let Some(space) = self.spaces.get(&key) else { return };

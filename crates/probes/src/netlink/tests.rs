@@ -18,7 +18,7 @@ use skydive_value::{Id, Timestamp};
 use tokio::time::Instant;
 
 use super::model::{AFTER_GAP, Missing, Model};
-use crate::{Namespaces, NsNode, ProbeConfig};
+use crate::{Namespaces, NsNode, ProbeConfig, ProbeTelemetry};
 use Act::{Delete, First, Learn, Move, Rename, Second};
 
 /// Half of a pair: number `2n` and `2n + 1` belong together.
@@ -218,6 +218,7 @@ impl World {
             netns_run_path: PathBuf::new(),
             metadata_files: Vec::new(),
             namespaces: Namespaces::default(),
+            telemetry: ProbeTelemetry::default(),
         };
         let mut graph = Graph::new();
         for space in 0..spaces {
@@ -621,6 +622,7 @@ fn gaps_are_told_of_once_a_second_at_most() {
     assert_eq!(world.model.gaps, 1, "too soon");
     world.model.do_due(start + Duration::from_secs(2));
     assert_eq!(world.model.gaps, 0);
+    assert_eq!(world.model.config.telemetry.netlink_gaps(), 1001, "each is counted");
 }
 
 #[test]

@@ -115,6 +115,7 @@ async fn what_the_kernel_could_not_tell_is_read_again() -> Result<()> {
     let mut fresh = World::of(&[&a])?;
     fresh.wait_link(&a, "six", "the fresh start", |_| true).await?;
     assert_agree(&mut world, &fresh, a.name()).await;
+    assert!(world.telemetry.netlink_gaps() > 0);
     assert!(world.view().link(a.name(), "uno").is_some_and(|link| link["MTU"] == 1234));
     fresh.stop().await?;
     world.stop().await

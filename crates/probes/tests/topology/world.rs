@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
 use skydive_graph::{Graph, Mutation, Node, Snapshot, Source, key};
-use skydive_probes::{Health, Namespaces, PROBES, ProbeConfig, ProbeScope, Report};
+use skydive_probes::{Health, Namespaces, PROBES, ProbeConfig, ProbeScope, ProbeTelemetry, Report};
 use skydive_testnet::{Netns, ScratchDir};
 use skydive_value::{Clock, Id, Map, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -25,6 +25,7 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 pub(crate) struct World {
     state: watch::Receiver<Snapshot>,
     pub(crate) health: Arc<Mutex<BTreeMap<&'static str, Health>>>,
+    pub(crate) telemetry: ProbeTelemetry,
     /// Held by who applies mutations while it does.
     applying: Arc<tokio::sync::Mutex<()>>,
     stop: CancellationToken,
@@ -56,6 +57,7 @@ impl World {
             move || Timestamp::from_millis(1_700_000_000_000).plus(start.elapsed())
         });
         let source = Source::of("agent", "here");
+        let telemetry = ProbeTelemetry::default();
         let config = ProbeConfig {
             host_node: Id::random(),
             source: Arc::clone(&source),
@@ -64,6 +66,7 @@ impl World {
             netns_run_path: directory.to_owned(),
             metadata_files: Vec::new(),
             namespaces: Namespaces::default(),
+            telemetry: telemetry.clone(),
         };
         let host: Map = [(key::NAME, "here"), (key::TYPE, key::node_type::HOST)].into_iter().collect();
         let host = Node::new(config.host_node.clone(), source, host, clock.now());
@@ -101,7 +104,7 @@ impl World {
             }
             Ok(())
         });
-        Ok(Self { state, health, applying, stop, tasks, names: None })
+        Ok(Self { state, health, telemetry, applying, stop, tasks, names: None })
     }
 
     /// Stops the graph, and with it all that waits for room before it, until what is given is dropped.

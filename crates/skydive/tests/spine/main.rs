@@ -10,6 +10,7 @@ mod cluster;
 mod crash_loops;
 mod identity;
 mod lifecycle;
+mod lost_notifications;
 mod refusals;
 mod slow;
 mod slow_strict;
