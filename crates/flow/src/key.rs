@@ -10,6 +10,7 @@ use skydive_packet::wire::icmp4::Icmp4;
 use skydive_packet::wire::icmp6::{Echo, Icmp6};
 use skydive_packet::wire::ipv4::Ipv4;
 use skydive_packet::wire::ipv6::Ipv6;
+use skydive_packet::wire::protocol;
 use skydive_packet::wire::sctp::Sctp;
 use skydive_packet::wire::tcp::Tcp;
 use skydive_packet::wire::udp::Udp;
@@ -143,6 +144,14 @@ impl Key {
         }
     }
 
+    /// Whether packets of one direction differ from those of the other.
+    pub(crate) fn has_two_sides(&self) -> bool {
+        let [a, b, c, d] = self.network;
+        let links_differ = self.link().is_some_and(|(low, high)| low != high);
+        let ports_differ = matches!(self.transport(), KeyTransport::Ports { low, high, .. } if low != high);
+        links_differ || (a, b) != (c, d) || ports_differ
+    }
+
     /// Whether it is about ICMP version 6.
     pub(crate) fn is_icmp6(&self) -> bool {
         self.shape() >> TRANSPORT_SHIFT == TransportKind::Icmp6 as u16
@@ -211,8 +220,10 @@ pub(crate) fn part(
                 let Some(header) = Ipv4::parse(layer.bytes_of(bytes)) else { continue };
                 let wide = |octets| [u64::from(u32::from_be_bytes(octets)), 0];
                 sides.network = Some((wide(header.source_octets()), wide(header.destination_octets())));
-                let len = u32::from(header.total_len());
-                sides.network_len = if len == 0 { layer.end - layer.start } else { len };
+                sides.network_len = match header.total_len() {
+                    0 => unsaid_len(layers, place, bytes, wire_len),
+                    len => u32::from(len),
+                };
                 network = place;
             }
             LayerKind::IPv6 if network == NONE => {
@@ -222,7 +233,12 @@ pub(crate) fn part(
                     [(n >> 64) as u64, n as u64]
                 };
                 sides.network = Some((wide(header.source_octets()), wide(header.destination_octets())));
-                sides.network_len = u32::from(header.payload_len());
+                sides.network_len = match header.payload_len() {
+                    0 if header.next_header() != protocol::NONE => {
+                        unsaid_len(layers, place, bytes, wire_len).saturating_sub(Ipv6::LEN as u32)
+                    }
+                    len => u32::from(len),
+                };
                 sides.v6 = true;
                 network = place;
             }
@@ -241,12 +257,15 @@ pub(crate) fn part(
                 sides.ports = (header.source(), header.destination());
                 (transport, kind) = (place, TransportKind::Sctp);
             }
-            LayerKind::VXLAN | LayerKind::VXLANGPE if kind == TransportKind::Udp => {
+            // Only in the datagram that the key is of: GTP-U and IP in IP carry others in the same flow.
+            LayerKind::VXLAN | LayerKind::VXLANGPE
+                if kind == TransportKind::Udp && place == transport + 1 =>
+            {
                 let Some(header) = Vxlan::parse(layer.bytes_of(bytes)) else { continue };
                 sides.value = u64::from(header.vni()) << 16 | u64::from(sides.ports.1);
                 kind = TransportKind::Tunnel;
             }
-            LayerKind::Geneve if kind == TransportKind::Udp => {
+            LayerKind::Geneve if kind == TransportKind::Udp && place == transport + 1 => {
                 let Some(header) = Geneve::parse(layer.bytes_of(bytes)) else { continue };
                 sides.value = u64::from(header.vni()) << 16 | u64::from(sides.ports.1);
                 kind = TransportKind::Tunnel;
@@ -309,7 +328,8 @@ impl Sides {
         let swapped = match (by_link, self.network) {
             (Some((source, destination)), _) if source != destination => source > destination,
             (_, Some((source, destination))) if source != destination => source > destination,
-            (_, Some(_)) => self.ports.0 > self.ports.1,
+            // The source port of a tunnel is any, of either side.
+            (_, Some(_)) => kind != TransportKind::Tunnel && self.ports.0 > self.ports.1,
             (Some(_), None) => false,
             (None, None) => return None,
         };
@@ -334,6 +354,33 @@ impl Sides {
         };
         Some((key, swapped))
     }
+}
+
+/// How long a packet was on the wire whose network header, at place `at`, does not say it: a jumbogram, or one that the
+/// network card was to cut up. It reaches as far as the headers around it say, else to the end of the packet.
+#[cold]
+pub(crate) fn unsaid_len(layers: &[Layer], at: u8, bytes: &[u8], wire_len: u32) -> u32 {
+    let Some((layer, around)) = layers.get(..=usize::from(at)).and_then(<[Layer]>::split_last) else {
+        return 0;
+    };
+    let captured = layer.end - layer.start;
+    if (layer.end as usize) < bytes.len() {
+        return captured;
+    }
+    let said = around.iter().filter_map(|layer| {
+        let header = layer.bytes_of(bytes);
+        let len = match layer.kind {
+            LayerKind::IPv4 => u32::from(Ipv4::parse(header)?.total_len()),
+            LayerKind::IPv6 => match Ipv6::parse(header)?.payload_len() {
+                0 => 0,
+                payload => Ipv6::LEN as u32 + u32::from(payload),
+            },
+            LayerKind::UDP => u32::from(Udp::parse(header)?.total_len()),
+            _ => 0,
+        };
+        (len > 0).then(|| layer.start.saturating_add(len))
+    });
+    said.fold(wire_len, u32::min).saturating_sub(layer.start).max(captured)
 }
 
 /// Bytes of the headers right before place `at` that no path names.

@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock and no thread: [`FlowTable`] is given packets and times by its owner and gives [`Flow`]s back.
 
+mod asked;
 mod defragment;
 mod enumeration;
 pub mod field;

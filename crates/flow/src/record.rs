@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use skydive_value::{SmolStr, Timestamp};
 
+use crate::asked::Asked;
 use crate::key::{Key, KeyTransport, Octets, TransportKind};
 use crate::names::Names;
 use crate::reassemble::Stream;
@@ -32,8 +33,8 @@ pub(crate) struct Hot {
     pub(crate) last: i64,
     /// Packets and bytes from A, then from B.
     pub(crate) counts: [u64; 4],
-    /// Time of the packet whose answer gives the round-trip time; 0 when none is waited for.
-    pub(crate) asked_at: i64,
+    /// The packet whose answer gives the round-trip time.
+    pub(crate) asked: Asked,
     pub(crate) rtt: u64,
     /// Low half of the key's hash, to find its entry in the index.
     pub(crate) hash: u32,

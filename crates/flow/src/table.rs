@@ -15,7 +15,7 @@ use skydive_value::SmolStr;
 
 pub use extra::ExtraLayers;
 
-use self::fragment::{Fragments, Rebuilt};
+use self::fragment::{Rebuilt, Taken};
 use crate::defragment::Defragmenter;
 use crate::index::Index;
 use crate::key::{Key, KeyMode, Part, Seeds, part};
@@ -111,8 +111,10 @@ struct Batch {
     parts: Vec<Part>,
     /// Where each part's flow seems to be; only a guess, by the hash.
     likely: Vec<u32>,
-    /// Datagrams that fragments of the batch completed.
+    /// The datagram that a fragment has just completed, if one did.
     rebuilt: Vec<Rebuilt>,
+    /// Memory for the next one.
+    spare: Vec<u8>,
 }
 
 /// Places of flows. Chunks never move, so growing copies nothing.
@@ -170,6 +172,7 @@ impl FlowTable {
                 parts: Vec::with_capacity(4 * BATCH),
                 likely: Vec::with_capacity(4 * BATCH),
                 rebuilt: Vec::new(),
+                spare: Vec::new(),
             },
             config,
         }
@@ -207,24 +210,39 @@ impl FlowTable {
     /// Counts packets. `tell` hears of flows that have to go for others.
     pub fn packets(&mut self, packets: &[Packet<'_>], mut tell: impl FnMut(FlowView<'_>, Told)) {
         let mut batch = std::mem::take(&mut self.batch);
-        for packets in packets.chunks(BATCH) {
-            self.stages(packets, None, &mut batch, &mut tell);
-            for rebuilt in std::mem::take(&mut batch.rebuilt) {
-                self.stages(&[rebuilt.packet()], Some(rebuilt.from), &mut batch, &mut tell);
+        for mut packets in packets.chunks(BATCH) {
+            while !packets.is_empty() {
+                let counted = self.stages(packets, None, &mut batch, &mut tell);
+                packets = packets.get(counted..).unwrap_or_default();
+                if !batch.rebuilt.is_empty() {
+                    self.count_rebuilt(&mut batch, &mut tell);
+                }
             }
         }
         self.batch = batch;
     }
 
+    /// Counts a datagram that was put together, and the one in it that it may complete.
+    #[cold]
+    fn count_rebuilt(&mut self, batch: &mut Batch, tell: &mut impl FnMut(FlowView<'_>, Told)) {
+        while let Some(rebuilt) = batch.rebuilt.pop() {
+            self.stages(&[rebuilt.packet()], Some(&rebuilt), batch, tell);
+            batch.spare = rebuilt.into_bytes();
+        }
+    }
+
+    /// Counts packets up to the first that completes a datagram, and says how many these are: others that follow come
+    /// after the datagram.
     #[inline]
     fn stages(
         &mut self,
         packets: &[Packet<'_>],
-        fragments: Option<Fragments>,
+        rebuilt: Option<&Rebuilt>,
         batch: &mut Batch,
         tell: &mut impl FnMut(FlowView<'_>, Told),
-    ) {
-        self.decode(packets, fragments, batch);
+    ) -> usize {
+        let counted = self.decode(packets, rebuilt, batch);
+        let fragments = rebuilt.map(|rebuilt| rebuilt.from);
         self.look_ahead(batch);
         let mut carrier = FlowId(0);
         for (part, likely) in batch.parts.iter_mut().zip(&batch.likely) {
@@ -246,26 +264,39 @@ impl FlowTable {
                 carrier = self.uuid(place);
             }
         }
+        counted
     }
 
     #[inline]
-    fn decode(&mut self, packets: &[Packet<'_>], fragments: Option<Fragments>, batch: &mut Batch) {
+    fn decode(&mut self, packets: &[Packet<'_>], rebuilt: Option<&Rebuilt>, batch: &mut Batch) -> usize {
         batch.parts.clear();
         for (i, (packet, layers)) in packets.iter().zip(&mut batch.layers).enumerate() {
-            self.config.decoder.decode(packet.bytes, packet.link, layers);
-            let before = batch.parts.len();
-            if fragments.is_none() {
+            if let Some(rebuilt) = rebuilt {
+                rebuilt.decode(&self.config.decoder, layers);
+            } else {
+                self.config.decoder.decode(packet.bytes, packet.link, layers);
                 self.counters.packets += 1;
                 self.counters.ends[layers.end().index()] += 1;
-                if let Some(defragmenter) = &mut self.defragmenter {
-                    let completed = batch.rebuilt.len();
-                    if fragment::take(defragmenter, packet, layers, &mut batch.rebuilt) {
-                        self.counters.unaccounted += u64::from(batch.rebuilt.len() == completed);
-                        continue;
-                    }
+            }
+            let before = batch.parts.len();
+            let mut whole = Layers::MAX;
+            if let Some(defragmenter) = &mut self.defragmenter {
+                let from = rebuilt.map(|rebuilt| rebuilt.from);
+                match fragment::take(defragmenter, packet, layers, from, &mut batch.rebuilt, &mut batch.spare)
+                {
+                    Taken::Nothing => {}
+                    // The tunnel around it carried a packet all the same.
+                    Taken::From(place) => whole = place,
+                    Taken::All => return i + 1,
                 }
             }
             for range in layers.parts() {
+                if range.end > whole {
+                    if let Some(carrier) = batch.parts.get_mut(before..).and_then(<[Part]>::last_mut) {
+                        carrier.carries = true;
+                    }
+                    break;
+                }
                 let parent =
                     if batch.parts.len() > before { batch.parts.last().map_or(0, |p| p.hash) } else { 0 };
                 let read = part(
@@ -290,6 +321,7 @@ impl FlowTable {
             }
             self.counters.unaccounted += u64::from(batch.parts.len() == before);
         }
+        packets.len()
     }
 
     #[inline]

@@ -93,17 +93,28 @@ impl Decoder {
             return layers.finish(0, End::Nothing);
         }
         let first = if first == LayerKind::RawIp { network::first_of_raw(bytes) } else { first };
-        self.walk(bytes, first, layers);
+        self.walk(bytes, first, 0, layers);
     }
 
-    fn walk(&self, packet: &[u8], first: LayerKind, layers: &mut Layers) {
-        let mut kind = first;
-        let mut start = 0;
+    /// Finds the layers behind the first `kept` of `layers` again, in a packet that begins with the same headers and
+    /// goes on with one of kind `next` and more than they say: the datagram that some fragment was part of. The
+    /// layers kept reach to the end of the packet.
+    #[cold]
+    pub fn decode_behind(&self, bytes: &[u8], kept: usize, next: LayerKind, layers: &mut Layers) {
+        let bytes = bytes.get(..u32::MAX as usize).unwrap_or(bytes);
+        layers.extend_to(bytes.len() as u32, kept);
+        self.walk(bytes, next, kept, layers);
+    }
+
+    /// Finds the layers behind those `found` already, from one of kind `first` on.
+    fn walk(&self, packet: &[u8], first: LayerKind, found: usize, layers: &mut Layers) {
+        let (mut kind, mut found) = (first, found);
+        let mut start =
+            layers.before(found).map_or(0, |layer| layer.start as usize + usize::from(layer.header));
         // The bytes behind the last header, without what a length field cut off.
-        let mut rest = packet;
+        let mut rest = packet.get(start..).unwrap_or_default();
         // Whether some header says that there were more bytes than were captured.
         let mut cut = false;
-        let mut found = 0;
         let end = loop {
             let read = match kind {
                 LayerKind::Ethernet => link::ethernet(rest),

@@ -197,15 +197,11 @@ impl Layers {
         self.items.get(at.checked_sub(1)?)
     }
 
-    /// Lets the first `count` layers reach to `end`, and says where the next begins.
-    #[inline]
-    pub(crate) fn keep(&mut self, count: usize, end: u32) -> u32 {
-        let mut start = 0;
+    /// Lets the first `count` layers reach to `end`.
+    pub(crate) fn extend_to(&mut self, end: u32, count: usize) {
         for layer in self.items.iter_mut().take(count) {
             layer.end = end;
-            start = layer.start.saturating_add(u32::from(layer.header));
         }
-        start
     }
 
     /// Keeps the layer at place `at`; false if there is no such place.

@@ -35,8 +35,8 @@ impl FlowTable {
         }
         let (from, to) = part.layers;
         let layers = layers.as_slice().get(usize::from(from)..usize::from(to)).unwrap_or_default();
-        let (path, application) = match fragments.filter(|cut| cut.network == part.network) {
-            Some(cut) => self.names.of_rebuilt(layers, usize::from(cut.network - from)),
+        let (path, application) = match fragments.and_then(|fragments| fragments.first(part.layers)) {
+            Some(cut) => self.names.of_rebuilt(layers, usize::from(cut - from)),
             None => self.names.of_layers(layers),
         };
         let mut cold = Cold { start: packet.at, path, application, ..Cold::default() };

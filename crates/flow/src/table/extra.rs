@@ -18,6 +18,9 @@ pub struct ExtraLayers(pub u8);
 const TEXT_MAX: usize = 1024;
 /// Packets of a flow in which the first words of a connection are looked for.
 const FIRST_WORDS: u64 = 8;
+/// How long after a DNS question one with its number is the same question, sent again for want of an answer, in
+/// nanoseconds. Resolvers give up sooner.
+const ASKED_AGAIN: i64 = 30_000_000_000;
 /// Protocols kept of those that a client offers.
 const PROTOCOLS_MAX: usize = 16;
 
@@ -103,15 +106,27 @@ impl Record {
         self.more().extra.get_or_insert_default()
     }
 
-    /// The latest message is kept, and how long the answer to the latest question took.
+    /// The latest message is kept, and how long the latest answer was waited for: from the first time that its question
+    /// was sent to the first answer, as whoever asked had to.
     fn read_dns(&mut self, bytes: &[u8], at: i64) {
         let Ok(message) = dns::Message::parse(bytes) else { return };
         let id = message.header.id();
         let asked = &mut self.more().dns_asked;
         let mut latency = None;
         if !message.header.is_response() {
-            asked.rotate_right(1);
-            asked[0] = Some((id, at));
+            let is_again = asked
+                .iter()
+                .flatten()
+                .any(|&(asked, first)| asked == id && at.saturating_sub(first) <= ASKED_AGAIN);
+            let oldest = asked.iter_mut().min_by_key(|asked| match asked {
+                // An older one of the same number goes first.
+                Some((asked, _)) if *asked == id => i64::MIN,
+                Some((_, first)) => *first,
+                None => i64::MIN + 1,
+            });
+            if let Some(place) = oldest.filter(|_| !is_again) {
+                *place = Some((id, at));
+            }
         } else if let Some((_, asked_at)) =
             asked.iter_mut().find_map(|asked| asked.take_if(|(asked, _)| *asked == id))
         {

@@ -1,6 +1,8 @@
 //! What each packet does to its flow.
 
 use skydive_packet::file::Packet;
+use skydive_packet::wire::icmp4::Icmp4;
+use skydive_packet::wire::icmp6::Echo;
 use skydive_packet::wire::ipv4::Ipv4;
 use skydive_packet::wire::ipv6::Ipv6;
 use skydive_packet::wire::tcp::{Options, Tcp};
@@ -8,7 +10,8 @@ use skydive_packet::{LayerKind, Layers, LinkType};
 
 use super::fragment::Fragments;
 use super::{ExtraLayers, FlowTable};
-use crate::key::{ECHO_REPLY, ECHO_REQUEST, Part, TransportKind};
+use crate::asked::Asked;
+use crate::key::{ECHO_REQUEST, Part, TransportKind, unsaid_len};
 use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, Record, millis, timestamp};
 use crate::tcp::Side;
 use crate::{Finish, RawPacket};
@@ -17,6 +20,8 @@ const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
+/// How long after an echo request its reply is given up for that of a later one, in nanoseconds.
+const ECHO_LOST: i64 = 10_000_000_000;
 const BOTH: u8 = FIN_FROM_A | FIN_FROM_B;
 
 impl FlowTable {
@@ -27,7 +32,9 @@ impl FlowTable {
         record.hot.count(from_a, u64::from(part.bytes), packet.at);
         match part.kind {
             TransportKind::Tcp => record.hot.tcp(from_a, part.flags, packet.at),
-            TransportKind::Icmp4 | TransportKind::Icmp6 => record.hot.echo(part.flags, packet.at),
+            TransportKind::Icmp4 | TransportKind::Icmp6 if part.flags != 0 => {
+                record.echo(from_a, part, packet, layers);
+            }
             _ => {}
         }
         let (detail, streams) = (self.config.tcp_metric, self.config.reassemble);
@@ -44,7 +51,7 @@ impl FlowTable {
         }
     }
 
-    /// Every IPv4 flow tells of its fragments when they are put together; in a tunnel the innermost.
+    /// Every IPv4 flow tells of its fragments when they are put together; one that carries others, if there were any.
     #[cold]
     pub(super) fn count_fragments(
         &mut self,
@@ -53,17 +60,20 @@ impl FlowTable {
         layers: &Layers,
         fragments: Option<Fragments>,
     ) {
+        let swallowed = fragments.map_or(0, |fragments| fragments.swallowed(part.layers));
         let network = layers.as_slice().get(usize::from(part.network));
-        if part.carries || network.is_none_or(|network| network.kind != LayerKind::IPv4) {
+        let is_v4 = network.is_some_and(|network| network.kind == LayerKind::IPv4);
+        if swallowed == 0 && (part.carries || !is_v4) {
             return;
         }
         let Some(record) = self.records.at_mut(place) else { return };
         let ip = record.more().ip.get_or_insert_default();
-        // Fragments that can be used do not get here.
-        let bad = matches!(layers.as_slice(), [.., before, cut]
+        // Fragments that can be used do not get here with the part that they are of.
+        let own = layers.as_slice().get(..usize::from(part.layers.1)).unwrap_or_default();
+        let bad = matches!(own, [.., before, cut]
             if before.kind == LayerKind::IPv4 && cut.kind == LayerKind::Fragment);
         ip.fragment_errors += u64::from(bad);
-        ip.fragments += fragments.filter(|cut| cut.network == part.network).map_or(0, |cut| cut.swallowed);
+        ip.fragments += swallowed;
     }
 
     fn keep_raw(&mut self, place: u32, part: &Part, packet: &Packet<'_>, layers: &Layers) {
@@ -93,6 +103,24 @@ impl FlowTable {
 }
 
 impl Record {
+    /// The round trip of an echo. The key has its identifier; the sequence number tells which request is answered.
+    #[cold]
+    fn echo(&mut self, from_a: bool, part: &Part, packet: &Packet<'_>, layers: &Layers) {
+        let Some(layer) = layers.as_slice().get(usize::from(part.transport)) else { return };
+        let sequence = match part.kind {
+            TransportKind::Icmp4 => Icmp4::parse(layer.bytes_of(packet.bytes)).map(Icmp4::sequence),
+            _ => Echo::parse(layer.payload_of(packet.bytes)).map(Echo::sequence),
+        };
+        let Some(sequence) = sequence else { return };
+        if part.flags == ECHO_REQUEST {
+            self.hot.echo_request(from_a, sequence, packet.at);
+        } else {
+            // Who asks itself answers from the same side.
+            let to_a = !from_a || !self.key.has_two_sides();
+            self.hot.echo_reply(to_a, sequence, packet.at);
+        }
+    }
+
     #[inline]
     fn watch_tcp(
         &mut self,
@@ -116,9 +144,10 @@ impl Record {
                 None => return,
             },
         };
-        // Too long for the field, or to be cut up by the network card.
-        let captured = network.end - network.start;
-        let len = if len == 0 { packet.wire_len.saturating_sub(network.start).max(captured) } else { len };
+        let len = match len {
+            0 => unsaid_len(layers.as_slice(), part.network, packet.bytes, packet.wire_len),
+            len => len,
+        };
         let headers = (transport.start - network.start) + header.header_len() as u32;
         let payload_len = len.saturating_sub(headers);
         if detail {
@@ -160,13 +189,13 @@ impl Hot {
         }
         if flags & (SYN | ACK) == SYN {
             // After an end it is another connection.
-            if self.asked_at == 0 || self.finish != Finish::Not {
-                self.ask(at);
+            if self.asked == Asked::default() || self.finish != Finish::Not {
+                self.asked = Asked::new(from_a, 0, at);
             }
             self.finish = Finish::Not;
             self.state &= !BOTH;
-        } else if flags & (SYN | RST) != 0 {
-            self.answer(at);
+        } else if flags & (SYN | RST) != 0 && self.asked.is_by(!from_a) {
+            self.answered(at);
         }
         if flags & RST != 0 {
             self.finish = Finish::Rst;
@@ -179,26 +208,27 @@ impl Hot {
         }
     }
 
-    #[inline]
-    fn echo(&mut self, flags: u8, at: i64) {
-        match flags {
-            ECHO_REQUEST => self.ask(at),
-            ECHO_REPLY => self.answer(at),
-            _ => {}
+    /// Of several requests on their way the first is timed, until a reply to a later one tells that its own was lost,
+    /// or nothing came for long.
+    fn echo_request(&mut self, from_a: bool, sequence: u16, at: i64) {
+        if self.asked == Asked::default() || self.asked.elapsed(at) > ECHO_LOST {
+            self.asked = Asked::new(from_a, sequence, at);
         }
     }
 
-    /// A clock may begin at 0, which stands for no question.
-    #[inline]
-    fn ask(&mut self, at: i64) {
-        self.asked_at = if at == 0 { -1 } else { at };
+    fn echo_reply(&mut self, to_a: bool, sequence: u16, at: i64) {
+        if !self.asked.is_by(to_a) {
+            return;
+        }
+        if self.asked.number() == sequence {
+            self.answered(at);
+        } else if sequence.wrapping_sub(self.asked.number()) < 1 << 15 {
+            self.asked = Asked::default();
+        }
     }
 
-    #[inline]
-    fn answer(&mut self, at: i64) {
-        if self.asked_at != 0 {
-            self.rtt = at.saturating_sub(self.asked_at).max(0) as u64;
-            self.asked_at = 0;
-        }
+    fn answered(&mut self, at: i64) {
+        self.rtt = self.asked.elapsed(at).max(0) as u64;
+        self.asked = Asked::default();
     }
 }

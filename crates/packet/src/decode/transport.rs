@@ -69,7 +69,7 @@ fn udp_next(udp: Udp<'_>, rest: &[u8], mpls_port: u16) -> Next {
             is_vxlan(payload, LayerKind::VXLANGPE)
         }
         LayerKind::VXLAN | LayerKind::VXLANGPE => is_vxlan(payload, known),
-        LayerKind::MPLS if !is_stack(payload) => Err(End::Payload),
+        LayerKind::MPLS if !is_stack(payload, usize::from(udp.total_len()) > rest.len()) => Err(End::Payload),
         known => Ok(known),
     }
 }

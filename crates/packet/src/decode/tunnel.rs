@@ -75,12 +75,12 @@ pub(super) fn mpls(rest: &[u8]) -> Result<Header, Fault> {
     Ok(Header::open(Mpls::LEN + gap, rest, Ok(next)))
 }
 
-/// Whether bytes could be labels with something below that can be told. Bytes that were cut before are believed.
+/// Whether bytes could be labels with something below that can be told. What was `cut` before that is believed.
 #[cold]
-pub(super) fn is_stack(bytes: &[u8]) -> bool {
+pub(super) fn is_stack(bytes: &[u8], cut: bool) -> bool {
     let (labels, _) = bytes.as_chunks::<{ Mpls::LEN }>();
     let bottom = labels.iter().position(|label| Mpls::parse(label).is_some_and(Mpls::is_bottom));
-    let Some(below) = bottom.and_then(|at| bytes.get((at + 1) * Mpls::LEN..)) else { return false };
+    let Some(below) = bottom.and_then(|at| bytes.get((at + 1) * Mpls::LEN..)) else { return cut };
     match below_labels(below) {
         (_, LayerKind::IPv4) => Ipv4::parse(below).is_none_or(|ip| {
             is_sound_ipv4(below, ip.header_len()) || usize::from(ip.total_len()) == below.len()
