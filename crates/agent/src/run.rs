@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, Queries, Roster, Server,
-    Subscriptions,
+    ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, PubSub, Publications,
+    Queries, Roster, Server, Subscriptions,
 };
 use skydive_graph::{Mutation, Source};
 use skydive_probes::{Namespaces, ProbeConfig, ProbeTelemetry, Report};
@@ -99,6 +99,7 @@ impl Agent {
         self.live.register(&mut registry);
         self.probe_telemetry.register(&mut registry);
         let roster = Roster::new();
+        let (publishers, pub_subs) = (Roster::new(), Roster::new());
         let (config, clock) = (&self.config, self.config.clock.clone());
         let areas = Areas {
             topology: Some(Arc::new(Queries::new(
@@ -108,12 +109,16 @@ impl Agent {
             ))),
             status: Some(Arc::new(AgentReport {
                 subscribers: roster.clone(),
+                publishers: publishers.clone(),
+                pub_subs: pub_subs.clone(),
                 states: self.states.clone(),
                 masters: self.masters.watch(),
                 telemetry: telemetry.clone(),
                 probes: self.probe_telemetry.clone(),
             })),
             subscriptions: Some(Subscriptions { live: self.live.clone(), roster }),
+            publications: Some(Publications { live: self.live.clone(), roster: publishers }),
+            pubsub: Some(PubSub { live: self.live.clone(), roster: pub_subs }),
             metrics: Some(Arc::new(registry)),
             page: Some(Page::embedded()),
             ..Areas::new(Identity {

@@ -53,6 +53,8 @@ impl ProbeStates {
 /// Everything the status is made of.
 pub(crate) struct AgentReport {
     pub(crate) subscribers: Roster,
+    pub(crate) publishers: Roster,
+    pub(crate) pub_subs: Roster,
     pub(crate) states: Arc<ProbeStates>,
     pub(crate) masters: watch::Receiver<Connections>,
     pub(crate) telemetry: ApiTelemetry,
@@ -76,6 +78,8 @@ impl AgentReport {
         let probes = self.states.all().into_iter();
         AgentStatus {
             clients: self.subscribers.statuses(),
+            publishers: self.publishers.statuses(),
+            pub_subs: self.pub_subs.statuses(),
             analyzers,
             topology_probes: probes.map(|(name, health)| (name.to_owned(), probe_status(health))).collect(),
             flow_probes: Vec::new(),
@@ -104,6 +108,7 @@ fn link_status(address: &str, connection: &Connection, all: &Connections) -> Ana
             connect_time: since.map(format_rfc3339).unwrap_or_default(),
             remote_host: server.map(|server| server.host_id.to_string()).unwrap_or_default(),
             remote_service_type: server.map(|server| server.service_type.to_string()).unwrap_or_default(),
+            ..ConnStatus::default()
         },
         is_master: all.is_master(address),
         disconnected,
@@ -147,6 +152,8 @@ mod tests {
         masters.down("[::1]:2", "connection refused".to_owned());
         let report = AgentReport {
             subscribers: Roster::new(),
+            publishers: Roster::new(),
+            pub_subs: Roster::new(),
             states: Arc::default(),
             masters: masters.watch(),
             telemetry: ApiTelemetry::default(),

@@ -4,10 +4,8 @@
 //! applied before. Events go to subscribers in batches through queues of their own: a subscriber that does not keep
 //! up loses its subscription and is told how much it missed; it never delays the owner.
 
-use std::cell::LazyCell;
-use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -17,19 +15,23 @@ use skydive_graph::{
 };
 use skydive_value::{Clock, Filter, SmolStr, Timestamp};
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::foreign;
 use crate::telemetry::OncePerSecond;
-use crate::{foreign, weight};
+
+mod fanout;
+mod published;
+
+pub use fanout::{Ended, Subscription};
+pub(crate) use fanout::{Fanout, Mark};
 
 /// Requests waiting for the owner. A batch of mutations counts as one; beyond that senders wait.
 const REQUESTS: usize = 1024;
 /// Requests taken from the queue before the events they gave go out.
 const REQUESTS_PER_TURN: usize = 64;
-/// Bytes of events that may wait behind the first batch of a subscription: what somebody who does not read keeps alive.
-const QUEUE_BYTES: usize = 64 << 20;
 /// Rounds of derived mutations after which a rule that never settles is cut off.
 const DERIVE_ROUNDS: usize = 8;
 
@@ -72,14 +74,8 @@ pub struct LiveOwner {
     counters: LiveCounters,
     clock: Clock,
     derive: Derive,
-    subscribers: Vec<Weak<Queue>>,
+    subscribers: Fanout,
     foreign_log: OncePerSecond,
-}
-
-/// Events from a moment on, in batches.
-#[derive(Debug)]
-pub struct Subscription {
-    queue: Arc<Queue>,
 }
 
 /// The owner has stopped.
@@ -87,41 +83,34 @@ pub struct Subscription {
 #[error("the graph is no longer served")]
 pub struct Stopped;
 
-/// Why a subscription has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Ended {
-    /// The queue was full; the messages in it and those that did not fit are lost.
-    #[error("lost {messages} messages")]
-    Lost {
-        /// How many.
-        messages: u64,
-    },
-    /// The owner has stopped.
-    #[error("the graph is no longer served")]
-    Stopped,
-}
-
 #[derive(Debug)]
 enum Request {
-    Apply { mutations: Vec<Mutation>, by: Option<SmolStr> },
+    Apply { mutations: Vec<Mutation>, by: By },
+    Publish { publication: Publication, done: oneshot::Sender<()> },
     Snapshot(oneshot::Sender<Snapshot>),
-    Subscribe(usize, oneshot::Sender<(Snapshot, Subscription)>),
+    Subscribe { bound: usize, mark: Option<Mark>, reply: oneshot::Sender<(Snapshot, Subscription)> },
 }
 
+/// Whose mutations they are.
 #[derive(Debug)]
-struct Queue {
-    waiting: Mutex<Waiting>,
-    changed: Notify,
-    bound: usize,
+enum By {
+    /// Of the program itself.
+    Us,
+    /// Of an origin that may touch only what it made.
+    Origin(SmolStr),
+    /// Of publishers of a service type.
+    Publisher(SmolStr),
 }
 
-#[derive(Debug, Default)]
-struct Waiting {
-    /// With the bytes each counts for.
-    batches: VecDeque<(Arc<[GraphEvent]>, usize)>,
-    messages: usize,
-    bytes: usize,
-    ended: Option<Ended>,
+/// What a publisher says.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    /// Its service type.
+    pub(crate) client_type: SmolStr,
+    /// What is to be done.
+    pub(crate) mutations: Vec<Mutation>,
+    /// Who is not to hear of it.
+    pub(crate) mark: Option<Mark>,
 }
 
 impl LiveGraph {
@@ -134,7 +123,7 @@ impl LiveGraph {
             counters: counters.clone(),
             clock,
             derive,
-            subscribers: Vec::new(),
+            subscribers: Fanout::default(),
             foreign_log: OncePerSecond::default(),
         };
         (Self { requests: sender, counters }, owner)
@@ -142,13 +131,20 @@ impl LiveGraph {
 
     /// Hands mutations to the owner, which applies them in order. Waits while its queue is full.
     pub async fn apply(&self, mutations: Vec<Mutation>) -> Result<(), Stopped> {
-        self.requests.send(Request::Apply { mutations, by: None }).await.map_err(|_| Stopped)
+        self.requests.send(Request::Apply { mutations, by: By::Us }).await.map_err(|_| Stopped)
     }
 
     /// The same for an origin that may touch only what it made: what else it would change stays as it is, which is
     /// counted. An edge may lead to an element of another origin, but not own it.
     pub async fn apply_by(&self, origin: SmolStr, mutations: Vec<Mutation>) -> Result<(), Stopped> {
-        self.requests.send(Request::Apply { mutations, by: Some(origin) }).await.map_err(|_| Stopped)
+        self.requests.send(Request::Apply { mutations, by: By::Origin(origin) }).await.map_err(|_| Stopped)
+    }
+
+    /// Has done what a publisher says when it returns.
+    pub(crate) async fn publish(&self, publication: Publication) -> Result<(), Stopped> {
+        let (done, answer) = oneshot::channel();
+        self.requests.send(Request::Publish { publication, done }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
     }
 
     /// The graph with everything that was applied before the call.
@@ -161,8 +157,17 @@ impl LiveGraph {
     /// The graph of now and every event after it, nothing missing between the two. `bound` is how many messages may
     /// wait before the subscription is ended; so is one in which 64 MiB wait behind the first batch.
     pub async fn snapshot_and_subscribe(&self, bound: usize) -> Result<(Snapshot, Subscription), Stopped> {
+        self.snapshot_and_subscribe_but(bound, None).await
+    }
+
+    /// The same without what is marked with `mark`.
+    pub(crate) async fn snapshot_and_subscribe_but(
+        &self,
+        bound: usize,
+        mark: Option<Mark>,
+    ) -> Result<(Snapshot, Subscription), Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Subscribe(bound, reply)).await.map_err(|_| Stopped)?;
+        self.requests.send(Request::Subscribe { bound, mark, reply }).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -235,41 +240,58 @@ impl LiveOwner {
             for request in requests.drain(..) {
                 match request {
                     Request::Apply { mutations, by } => {
-                        self.apply(&mut graph, mutations, by.as_ref(), &mut events);
+                        self.apply(&mut graph, mutations, &by, &mut events);
+                    }
+                    Request::Publish { publication, done } => {
+                        self.heed(&mut graph, publication, &mut events);
+                        let _ = done.send(());
                     }
                     Request::Snapshot(reply) => {
                         // Who asked may have gone: nothing is lost with the answer.
                         let _ = reply.send(graph.snapshot());
                     }
-                    Request::Subscribe(bound, reply) => {
-                        self.publish(&mut events);
-                        let subscription = self.add_subscriber(bound);
+                    Request::Subscribe { bound, mark, reply } => {
+                        self.publish(&mut events, None);
+                        let subscription = self.subscribers.subscribe(bound, mark);
                         let _ = reply.send((graph.snapshot(), subscription));
                     }
                 }
             }
-            self.publish(&mut events);
+            self.publish(&mut events, None);
             self.counters.nodes.set(graph.node_count() as i64);
             self.counters.edges.set(graph.edge_count() as i64);
         }
     }
 
-    fn apply(
-        &mut self,
-        graph: &mut Graph,
-        mutations: Vec<Mutation>,
-        by: Option<&SmolStr>,
-        events: &mut Vec<GraphEvent>,
-    ) {
+    /// Does what a publisher says. What follows from it goes out apart from what others cause when the publisher is not
+    /// to hear of it.
+    fn heed(&mut self, graph: &mut Graph, publication: Publication, events: &mut Vec<GraphEvent>) {
+        let Publication { client_type, mutations, mark } = publication;
+        if mark.is_some() {
+            self.publish(events, None);
+        }
+        self.apply(graph, mutations, &By::Publisher(client_type), events);
+        if mark.is_some() {
+            self.publish(events, mark.as_ref());
+        }
+    }
+
+    fn apply(&mut self, graph: &mut Graph, mutations: Vec<Mutation>, by: &By, events: &mut Vec<GraphEvent>) {
         let now = self.clock.now();
         let mut settled = events.len();
         match by {
-            None => self.apply_all(graph, mutations, now, events),
+            By::Us => self.apply_all(graph, mutations, now, events),
             // Whose an element is may depend on the mutation before.
-            Some(origin) => {
+            By::Origin(origin) => {
                 for mutation in mutations {
                     let allowed = self.allowed(graph, origin, mutation);
                     self.apply_all(graph, allowed.into_iter().collect(), now, events);
+                }
+            }
+            By::Publisher(client_type) => {
+                for mutation in mutations {
+                    let meant = published::meant(graph, client_type, mutation);
+                    self.apply_all(graph, meant, now, events);
                 }
             }
         }
@@ -331,14 +353,7 @@ impl LiveOwner {
         }
     }
 
-    fn add_subscriber(&mut self, bound: usize) -> Subscription {
-        self.subscribers.retain(|queue| queue.strong_count() > 0);
-        let queue = Arc::new(Queue { waiting: Mutex::default(), changed: Notify::new(), bound });
-        self.subscribers.push(Arc::downgrade(&queue));
-        Subscription { queue }
-    }
-
-    fn publish(&mut self, events: &mut Vec<GraphEvent>) {
+    fn publish(&mut self, events: &mut Vec<GraphEvent>, by: Option<&Mark>) {
         if events.is_empty() {
             return;
         }
@@ -348,94 +363,7 @@ impl LiveOwner {
             return;
         }
         let batch: Arc<[GraphEvent]> = events.drain(..).collect();
-        let bytes = LazyCell::new(|| batch.iter().map(weight::of_event).sum());
-        let counters = &self.counters;
-        self.subscribers.retain(|queue| match queue.upgrade() {
-            None => false,
-            Some(queue) => match queue.push(&batch, || *bytes) {
-                Ok(()) => true,
-                Err(lost) => {
-                    counters.lost.inc_by(lost);
-                    true
-                }
-            },
-        });
-    }
-}
-
-/// However the owner ends, by a defect too, nobody waits for it for ever.
-impl Drop for LiveOwner {
-    fn drop(&mut self) {
-        for queue in self.subscribers.iter().filter_map(Weak::upgrade) {
-            queue.end(Ended::Stopped);
-        }
-    }
-}
-
-impl Queue {
-    /// Appends a batch; `Err` with the number of messages lost when it does not fit, which ends the subscription. What
-    /// comes after that is lost too, and counted until the subscriber has gone.
-    fn push(&self, batch: &Arc<[GraphEvent]>, bytes: impl Fn() -> usize) -> Result<(), u64> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ended::Lost { messages }) = &mut waiting.ended {
-            *messages += batch.len() as u64;
-            return Err(batch.len() as u64);
-        }
-        let messages = waiting.messages + batch.len();
-        // A batch larger than the bound still reaches a subscriber that has nothing waiting; nothing is weighed for it.
-        let bytes = if waiting.messages > 0 { bytes() } else { 0 };
-        if waiting.messages > 0 && (messages > self.bound || waiting.bytes + bytes > QUEUE_BYTES) {
-            let lost = messages as u64;
-            *waiting = Waiting { ended: Some(Ended::Lost { messages: lost }), ..Waiting::default() };
-            drop(waiting);
-            self.changed.notify_one();
-            return Err(lost);
-        }
-        waiting.messages = messages;
-        waiting.bytes += bytes;
-        waiting.batches.push_back((batch.clone(), bytes));
-        drop(waiting);
-        self.changed.notify_one();
-        Ok(())
-    }
-
-    fn end(&self, why: Ended) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).ended.get_or_insert(why);
-        self.changed.notify_one();
-    }
-
-    fn pop(&self) -> Option<Result<Arc<[GraphEvent]>, Ended>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((batch, bytes)) = waiting.batches.pop_front() {
-            waiting.messages -= batch.len();
-            waiting.bytes -= bytes;
-            return Some(Ok(batch));
-        }
-        waiting.ended.map(Err)
-    }
-}
-
-impl Subscription {
-    /// Returns when the queue has overflowed, without taking anything from it. Safe to drop while waiting.
-    pub async fn overflowed(&self) {
-        while !matches!(self.ended(), Some(Ended::Lost { .. })) {
-            self.queue.changed.notified().await;
-        }
-    }
-
-    /// Why there will be no more batches than those that wait, with the count of now; `None` while there may be.
-    pub fn ended(&self) -> Option<Ended> {
-        self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).ended
-    }
-
-    /// The next batch, in order and without gaps, or why there will be none. Safe to drop while waiting.
-    pub async fn next(&mut self) -> Result<Arc<[GraphEvent]>, Ended> {
-        loop {
-            if let Some(next) = self.queue.pop() {
-                return next;
-            }
-            self.queue.changed.notified().await;
-        }
+        self.counters.lost.inc_by(self.subscribers.publish(&batch, by));
     }
 }
 

@@ -117,6 +117,15 @@ impl Holder {
     }
 }
 
+impl Seat {
+    /// Changes what statuses tell of the connection.
+    pub(crate) fn describe(&self, change: impl FnOnce(&mut ConnStatus)) {
+        if let Some(holder) = self.roster.locked().get_mut(&self.host_id) {
+            change(&mut holder.status);
+        }
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.roster.locked().remove(&self.host_id);

@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
 
+use crate::filtered::Filters;
 use crate::permission::{self, Guard};
 use crate::{
-    AgentEndpoint, ApiSettings, ApiTelemetry, Page, Permission, StatusReport, Subscriptions, Topology,
-    agent_link, compression, cors, identity, metrics, page, respond, status, subscriber, topology,
+    AgentEndpoint, ApiSettings, ApiTelemetry, Page, Permission, PubSub, Publications, StatusReport,
+    Subscriptions, Topology, agent_link, compression, cors, identity, metrics, page, publisher, pubsub,
+    respond, status, subscriber, topology,
 };
 
 /// What a server serves. Routes of absent areas do not exist.
@@ -34,6 +36,10 @@ pub struct Areas {
     pub status: Option<Arc<dyn StatusReport>>,
     /// `/ws/subscriber`.
     pub subscriptions: Option<Subscriptions>,
+    /// `/ws/publisher`.
+    pub publications: Option<Publications>,
+    /// `/ws/pubsub`; exists beside `subscriptions`, of the same graph.
+    pub pubsub: Option<PubSub>,
     /// `/ws/agent/topology`.
     pub agents: Option<AgentEndpoint>,
     /// `/metrics`.
@@ -79,6 +85,8 @@ impl Areas {
             topology: None,
             status: None,
             subscriptions: None,
+            publications: None,
+            pubsub: None,
             agents: None,
             metrics: None,
             page: None,
@@ -101,7 +109,12 @@ pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permiss
     let mut routes = vec![identity::route(&serving)];
     routes.extend(areas.topology.map(|area| topology::route(area, &serving)));
     routes.extend(areas.status.map(status::route));
-    routes.extend(areas.subscriptions.map(|area| subscriber::route(area, &serving)));
+    routes.extend(areas.publications.map(|area| publisher::route(area, &serving)));
+    if let Some(area) = areas.subscriptions {
+        let filters = Arc::new(Filters::new(area.live.clone(), &serving));
+        routes.extend(areas.pubsub.map(|area| pubsub::route(area, &filters, &serving)));
+        routes.push(subscriber::route(area, &filters, &serving));
+    }
     routes.extend(areas.agents.map(|area| agent_link::route(area, &serving)));
     routes.extend(areas.metrics.map(metrics::route));
     routes.extend(areas.page.map(page::routes).into_iter().flatten());

@@ -26,6 +26,7 @@ use crate::handshake::Socket;
 use crate::pulse::Pulse;
 use crate::roster::Seat;
 use crate::router::Serving;
+use crate::telemetry::Dropped;
 
 /// The server's end of one connection.
 pub(crate) struct Speaker {
@@ -46,6 +47,17 @@ pub(crate) struct Speaker {
     seen: Seen,
     /// Whether the socket holds frames that are not written yet.
     unflushed: bool,
+    /// What becomes of a message that makes no sense.
+    nonsense: Nonsense,
+}
+
+/// What becomes of a message that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nonsense {
+    /// The connection ends with the reason.
+    Ends,
+    /// It is dropped and counted.
+    Dropped,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,8 +129,21 @@ impl Speaker {
             decoding: None,
             seen: Seen::default(),
             unflushed: false,
+            nonsense: Nonsense::Ends,
             serving,
         }
+    }
+
+    /// For clients that say much and listen little: messages that make no sense are dropped and counted, and all that
+    /// was received before the end is heard, even when nothing can be written any more.
+    pub(crate) fn hear_out(&mut self) {
+        self.nonsense = Nonsense::Dropped;
+        self.socket.get_mut().read_to_the_end();
+    }
+
+    /// Where statuses tell of this connection.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     pub(crate) fn protocol(&self) -> Protocol {
@@ -233,8 +258,7 @@ impl Speaker {
                 Some(Ahead::Frame(frame)) => {
                     let (protocol, max) = (self.protocol, self.message_max);
                     if frame.len() <= LARGE {
-                        let decoded = Envelope::decode(protocol, frame, max);
-                        return Poll::Ready(decoded.map_err(|fault| self.malformed(&reason(&fault))));
+                        return self.decoded(Envelope::decode(protocol, frame, max));
                     }
                     self.decoding = Some(spawn_blocking(move || Envelope::decode(protocol, frame, max)));
                 }
@@ -243,11 +267,22 @@ impl Speaker {
         let Some(decoding) = &mut self.decoding else { return Poll::Pending };
         let decoded = ready!(decoding.poll_unpin(cx));
         self.decoding = None;
-        Poll::Ready(match decoded {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(fault)) => Err(self.malformed(&reason(&fault))),
-            Err(broken) => Err(Parting::Lost(broken.to_string())),
-        })
+        match decoded {
+            Ok(decoded) => self.decoded(decoded),
+            Err(broken) => Poll::Ready(Err(Parting::Lost(broken.to_string()))),
+        }
+    }
+
+    /// What a message means; pending when it is passed over.
+    fn decoded(&self, decoded: Result<Envelope, EnvelopeError>) -> Poll<Result<Envelope, Parting>> {
+        match (decoded, self.nonsense) {
+            (Ok(message), _) => Poll::Ready(Ok(message)),
+            (Err(fault), Nonsense::Ends) => Poll::Ready(Err(self.malformed(&reason(&fault)))),
+            (Err(fault), Nonsense::Dropped) => {
+                self.serving.telemetry.dropped_message(&self.host_id, Dropped::Malformed, &reason(&fault));
+                Poll::Pending
+            }
+        }
     }
 
     /// Reads ahead, pings, answers newcomers. Ready when the connection has to end.
@@ -366,6 +401,7 @@ pub(crate) fn conn_status(serving: &Serving, handshake: &Handshake, addr: Socket
         connect_time: format_rfc3339(serving.clock.now()),
         remote_host: handshake.host_id.to_string(),
         remote_service_type: handshake.client_type.to_string(),
+        ..ConnStatus::default()
     }
 }
 

@@ -1,9 +1,11 @@
-//! `/ws/subscriber`: the graph and everything that happens to it.
+//! `/ws/subscriber`: the graph, or a part of it, and everything that happens to it.
 //!
 //! A connection gets events from the moment it is open; a `SyncRequest` is answered with the graph, and the events
-//! that follow continue exactly that graph. What happens while the graph is written and sent is kept for after it, the
-//! last change of each element if it is much: a large graph that changes fast would else never be had. A client that
-//! does not keep up is closed with code 1013 and told how many messages it missed.
+//! that follow continue exactly that graph. With a filter both are of the part that it gives; see [`Filters`]. What
+//! happens while the graph is written and sent is kept for after it, the last change of each element if it is much: a
+//! large graph that changes fast would else never be had. A client that does not keep up is closed with code 1013 and
+//! told how many messages it missed. `/ws/pubsub` is the same for clients that publish too, who are not told of what
+//! they caused themselves.
 
 use std::sync::Arc;
 
@@ -14,16 +16,20 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use skydive_graph::{GraphEvent, GraphRead, ReadError, Snapshot, When};
 use skydive_proto::{
-    Envelope, GraphMessage, Handshake, graph_type, namespace, reason, refused_sync, sync_reply,
+    Envelope, FilterMode, GraphMessage, Handshake, SyncRequest, graph_type, namespace, reason, refused_sync,
+    sync_reply, sync_reply_of,
 };
+use skydive_query::{Cx, Query};
 use skydive_value::Filter;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::encoded::EncodedBatches;
+use crate::filtered::{FilterError, Filters};
 use crate::handshake::{Caller, Socket};
 use crate::permission::Guard;
+use crate::publisher::{Heard, Intake};
 use crate::roster::Seat;
 use crate::router::{Route, Serving};
 use crate::speaker::{Parting, Speaker, close_at_once, code, conn_status, frame};
@@ -38,11 +44,17 @@ pub struct Subscriptions {
     pub roster: Roster,
 }
 
-struct Area {
-    live: LiveGraph,
-    roster: Roster,
-    encoded: EncodedBatches,
-    serving: Arc<Serving>,
+/// What an endpoint needs.
+pub(crate) struct Area {
+    pub(crate) path: &'static str,
+    pub(crate) live: LiveGraph,
+    pub(crate) roster: Roster,
+    pub(crate) filters: Arc<Filters>,
+    pub(crate) serving: Arc<Serving>,
+    /// Of the whole graph.
+    pub(crate) encoded: Arc<EncodedBatches>,
+    /// Whether its clients publish too.
+    pub(crate) publishes: bool,
 }
 
 /// A subscriber and what it is owed.
@@ -50,25 +62,42 @@ struct Session {
     area: Arc<Area>,
     speaker: Speaker,
     handshake: Handshake,
+    /// Which part of the graph it gets; `None` is all of it.
+    filter: Option<Query>,
     events: Subscription,
+    encoded: Arc<EncodedBatches>,
     /// What happened while a graph was written and sent; goes before `events`.
     behind: Backlog,
     /// Frames handed to the socket and not known to be written.
     owed: u64,
+    /// Takes what it publishes.
+    intake: Option<Intake>,
 }
 
-const PATH: &str = "/ws/subscriber";
+pub(crate) const PATH: &str = "/ws/subscriber";
 /// Frames handed to the socket between two looks at what else is to do.
 const FRAMES_PER_TURN: usize = 256;
 /// Graphs and batches of events larger than this are written off the threads that serve everybody.
 const LARGE: usize = 1000;
-const NO_FILTERS: &str = "Gremlin filters of subscriptions are not supported yet";
 
-pub(crate) fn route(subscriptions: Subscriptions, serving: &Arc<Serving>) -> Route {
+pub(crate) fn route(subscriptions: Subscriptions, filters: &Arc<Filters>, serving: &Arc<Serving>) -> Route {
     let Subscriptions { live, roster } = subscriptions;
-    let area = Arc::new(Area { live, roster, encoded: EncodedBatches::default(), serving: serving.clone() });
+    route_of(Area {
+        path: PATH,
+        live,
+        roster,
+        filters: filters.clone(),
+        serving: serving.clone(),
+        encoded: Arc::default(),
+        publishes: false,
+    })
+}
+
+/// The route of an endpoint with subscribers.
+pub(crate) fn route_of(area: Area) -> Route {
+    let (path, area) = (area.path, Arc::new(area));
     let action = get(move |request: Request| async move { connect(area, request).await });
-    Route { path: PATH, guard: Guard::WebSocket, action }
+    Route { path, guard: Guard::WebSocket, action }
 }
 
 async fn connect(area: Arc<Area>, request: Request) -> Response {
@@ -77,31 +106,66 @@ async fn connect(area: Arc<Area>, request: Request) -> Response {
         Err(refusal) => return refusal,
     };
     let serving = area.serving.clone();
-    let max = serving.settings.limits.ws_message;
-    let handshake = match &caller.handshake {
-        Ok(handshake) if handshake.filter.is_empty() => handshake.clone(),
-        _ => {
-            let deadline = serving.settings.ws.write_deadline;
-            return caller.accept(&serving, max, move |socket| close_at_once(socket, deadline));
-        }
+    let limits = &serving.settings.limits;
+    // A whole graph comes from who publishes.
+    let max = if area.publishes { limits.agent_message } else { limits.ws_message };
+    let sense = caller.handshake.as_ref().ok().and_then(|handshake| {
+        let text = handshake.filter.as_str();
+        let filter = (!text.is_empty()).then(|| area.filters.parse(text)).transpose().ok()?;
+        Some((handshake.clone(), filter))
+    });
+    let Some((handshake, filter)) = sense else {
+        let deadline = serving.settings.ws.write_deadline;
+        return caller.accept(&serving, max, move |socket| close_at_once(socket, deadline));
     };
-    let status = conn_status(&serving, &handshake, caller.addr);
+    let mut status = conn_status(&serving, &handshake, caller.addr);
+    status.filter_mode = Some(FilterMode::None);
     match area.roster.claim(&handshake.host_id, &status).await {
         Err(_) => respond::closing(StatusCode::CONFLICT),
-        Ok(seat) => caller.accept(&serving, max, move |socket| run(area, socket, handshake, seat)),
+        Ok(seat) => {
+            caller.accept(&serving, max, move |socket| run(area, socket, handshake, filter, seat, max))
+        }
     }
 }
 
-async fn run(area: Arc<Area>, socket: Socket, handshake: Handshake, seat: Seat) {
+async fn run(
+    area: Arc<Area>,
+    socket: Socket,
+    handshake: Handshake,
+    filter: Option<Query>,
+    seat: Seat,
+    max: usize,
+) {
     let serving = area.serving.clone();
-    let _connected = serving.telemetry.connected(PATH);
-    let speaker = Speaker::new(socket, serving.clone(), &handshake, serving.settings.limits.ws_message, seat);
-    let Ok(events) = area.live.subscribe(serving.settings.ws.queue_size).await else {
+    let _connected = serving.telemetry.connected(area.path);
+    let mut speaker = Speaker::new(socket, serving.clone(), &handshake, max, seat);
+    let mut intake = None;
+    if area.publishes {
+        speaker.hear_out();
+        intake = Some(Intake::new(area.live.clone(), &serving, &handshake).without_echo());
+    }
+    let bound = serving.settings.ws.queue_size;
+    let mark = intake.as_ref().and_then(Intake::mark);
+    let Ok((_, events)) = area.live.snapshot_and_subscribe_but(bound, mark).await else {
         return speaker.part(stopping()).await;
     };
-    let behind = Backlog::new(serving.settings.ws.queue_size, area.live.counters().folded.clone());
-    let mut session = Session { area, speaker, handshake, events, behind, owed: 0 };
-    let parting = session.talk().await;
+    let behind = Backlog::new(bound, area.live.counters().folded.clone());
+    let encoded = area.encoded.clone();
+    let mut session =
+        Session { area, speaker, handshake, filter: None, events, encoded, behind, owed: 0, intake };
+    let parting = match filter {
+        None => session.talk().await,
+        Some(filter) => match session.choose(filter).await {
+            Ok(Ok(_)) => session.talk().await,
+            Ok(Err(FilterError::Stopped(_))) => stopping(),
+            // As for any parameter with which nothing can be done.
+            Ok(Err(_)) => Parting::Close(code::NORMAL, String::new()),
+            Err(parting) => parting,
+        },
+    };
+    if let Some(intake) = session.intake.take() {
+        intake.close().await;
+    }
     session.speaker.part(parting).await;
 }
 
@@ -187,12 +251,12 @@ impl Session {
         batch: Arc<[GraphEvent]>,
     ) -> impl Future<Output = Result<Arc<[Message]>, Parting>> + use<> {
         let (protocol, policy) = (self.speaker.protocol(), self.handshake.update_policy);
-        let area = self.area.clone();
+        let encoded = self.encoded.clone();
         async move {
             if batch.len() < LARGE {
-                return Ok(area.encoded.frames(&batch, protocol, policy));
+                return Ok(encoded.frames(&batch, protocol, policy));
             }
-            let encoding = spawn_blocking(move || area.encoded.frames(&batch, protocol, policy));
+            let encoding = spawn_blocking(move || encoded.frames(&batch, protocol, policy));
             encoding.await.map_err(|fault| Parting::Lost(fault.to_string()))
         }
     }
@@ -225,11 +289,27 @@ impl Session {
     }
 
     /// Answers a message. Other namespaces and types are none of a subscriber's business and passed over, as
-    /// clients of the original expect.
+    /// clients of the original expect; who publishes has said something with them.
     async fn hear(&mut self, message: Envelope) -> Result<(), Parting> {
-        if message.namespace != namespace::GRAPH || message.kind != graph_type::SYNC_REQUEST {
-            return Ok(());
+        let is_request = |message: &Envelope| {
+            message.namespace == namespace::GRAPH && message.kind == graph_type::SYNC_REQUEST
+        };
+        if is_request(&message) {
+            return self.answer(message).await;
         }
+        let Some(intake) = &mut self.intake else { return Ok(()) };
+        // What happens while it waits for the graph's owner is kept.
+        let heard = self.behind.during(&mut self.events, intake.hear(&mut self.speaker, message)).await;
+        let Heard { request, parting } = self.settle(heard.map(Ok))?;
+        self.catch_up().await?;
+        if let Some(request) = request {
+            self.answer(request).await?;
+        }
+        parting.map_or(Ok(()), Err)
+    }
+
+    /// Answers a `SyncRequest`.
+    async fn answer(&mut self, message: Envelope) -> Result<(), Parting> {
         let decoded = GraphMessage::decode(&message, self.area.serving.clock.now());
         if let Err(fault) = &decoded {
             let telemetry = &self.area.serving.telemetry;
@@ -240,14 +320,7 @@ impl Session {
             return Ok(());
         }
         let reply = match decoded {
-            Ok(GraphMessage::SyncRequest(request)) => {
-                let filter = request.filter.unwrap_or_default();
-                match request.at {
-                    _ if !filter.is_empty() => self.frame(&refused_sync(&message, Some(NO_FILTERS))),
-                    None => self.sync(message).await?,
-                    Some(at) => self.sync_at(When::At(at), message).await?,
-                }
-            }
+            Ok(GraphMessage::SyncRequest(request)) => self.sync(message, request).await?,
             Ok(_) => return Ok(()),
             Err(fault) => self.frame(&refused_sync(&message, Some(&reason(&fault)))),
         };
@@ -258,25 +331,114 @@ impl Session {
         self.catch_up().await
     }
 
+    /// The graph that is asked for, or why not.
+    async fn sync(&mut self, message: Envelope, request: SyncRequest) -> Result<Message, Parting> {
+        let wanted = match request.filter.as_deref() {
+            None => Ok(self.filter.clone()),
+            Some("") => Ok(None),
+            Some(text) => self.area.filters.parse(text).map(Some),
+        };
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(fault) => return Ok(self.refuse(&message, &fault)),
+        };
+        match (request.at, wanted) {
+            (Some(at), wanted) => self.sync_at(When::At(at), wanted, message).await,
+            (None, None) => self.sync_whole(message).await,
+            (None, Some(filter)) => self.sync_part(filter, message).await,
+        }
+    }
+
+    fn refuse(&self, request: &Envelope, fault: &FilterError) -> Message {
+        let text = match fault {
+            FilterError::Invalid(_) => format!("{fault} for client {}", self.handshake.host_id),
+            _ => fault.to_string(),
+        };
+        self.frame(&refused_sync(request, Some(&text)))
+    }
+
     fn frame(&self, reply: &Envelope) -> Message {
         frame(reply, self.speaker.protocol())
     }
 
     /// The graph of now; events that wait are part of it, those after it follow.
-    async fn sync(&mut self, request: Envelope) -> Result<Message, Parting> {
+    async fn sync_whole(&mut self, request: Envelope) -> Result<Message, Parting> {
         let permit = self.permit().await?;
         let bound = self.area.serving.settings.ws.queue_size;
-        let subscribed = self.speaker.during(self.area.live.snapshot_and_subscribe(bound)).await?;
+        let live = self.area.live.clone();
+        let subscribed = self.speaker.during(live.snapshot_and_subscribe_but(bound, self.mark())).await?;
         let (snapshot, events) = subscribed.map_err(|_| stopping())?;
+        self.behind.take();
         self.events = events;
-        self.written(request, snapshot, permit).await
+        self.encoded = self.area.encoded.clone();
+        self.filter = None;
+        self.speaker.seat().describe(|status| {
+            status.filter_mode = Some(FilterMode::None);
+            status.gremlin_filter.clear();
+        });
+        let size = snapshot.node_count() + snapshot.edge_count();
+        self.written(size, permit, move || sync_reply(&request, snapshot)).await
     }
 
-    async fn sync_at(&mut self, when: When, request: Envelope) -> Result<Message, Parting> {
+    /// The same for the part that a filter gives.
+    async fn sync_part(&mut self, filter: Query, request: Envelope) -> Result<Message, Parting> {
         let permit = self.permit().await?;
-        let all = Filter::all();
-        match self.speaker.during(self.area.live.graph_at(when, &all)).await? {
-            Ok(snapshot) => self.written(request, snapshot, permit).await,
+        match self.choose(filter).await? {
+            Ok((nodes, edges)) => {
+                let size = nodes.len() + edges.len();
+                self.written(size, permit, move || sync_reply_of(&request, nodes, edges)).await
+            }
+            Err(FilterError::Stopped(_)) => Err(stopping()),
+            Err(fault) => Ok(self.refuse(&request, &fault)),
+        }
+    }
+
+    /// Goes on with a filter; when that is not possible, as before. What it gives now.
+    async fn choose(
+        &mut self,
+        filter: Query,
+    ) -> Result<Result<crate::filtered::Elements, FilterError>, Parting> {
+        let bound = self.area.serving.settings.ws.queue_size;
+        let (area, mark) = (self.area.clone(), self.mark());
+        let joining = area.filters.join(filter.clone(), bound, mark);
+        let joined = self.behind.during(&mut self.events, self.speaker.during(joining)).await;
+        let joined = match self.settle(joined)? {
+            Ok(joined) => joined,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        // All that is part of what it gives.
+        self.behind.take();
+        self.events = joined.events;
+        self.encoded = joined.encoded;
+        let mode = if joined.is_incremental { FilterMode::Incremental } else { FilterMode::Periodic };
+        self.speaker.seat().describe(|status| {
+            status.filter_mode = Some(mode);
+            filter.text().clone_into(&mut status.gremlin_filter);
+        });
+        self.filter = Some(filter);
+        Ok(Ok(joined.elements))
+    }
+
+    fn mark(&self) -> Option<crate::live::Mark> {
+        self.intake.as_ref().and_then(Intake::mark)
+    }
+
+    async fn sync_at(
+        &mut self,
+        when: When,
+        filter: Option<Query>,
+        request: Envelope,
+    ) -> Result<Message, Parting> {
+        let permit = self.permit().await?;
+        let (area, all) = (self.area.clone(), Filter::all());
+        match self.speaker.during(area.live.graph_at(when, &all)).await? {
+            Ok(snapshot) => {
+                let (size, now) = (snapshot.node_count() + snapshot.edge_count(), area.serving.clock.now());
+                self.written(size, permit, move || {
+                    part_at(&request, snapshot, filter.as_ref(), &Cx::new(now))
+                })
+                .await
+            }
             Err(ReadError::NoHistory) => Ok(self.frame(&refused_sync(&request, None))),
             Err(fault) => Ok(self.frame(&refused_sync(&request, Some(&fault.to_string())))),
         }
@@ -290,23 +452,32 @@ impl Session {
 
     async fn written(
         &mut self,
-        request: Envelope,
-        snapshot: Snapshot,
+        size: usize,
         permit: OwnedSemaphorePermit,
+        write: impl FnOnce() -> Envelope + Send + 'static,
     ) -> Result<Message, Parting> {
-        if snapshot.node_count() + snapshot.edge_count() < LARGE {
-            return Ok(self.frame(&sync_reply(&request, snapshot)));
+        if size < LARGE {
+            return Ok(self.frame(&write()));
         }
         let protocol = self.speaker.protocol();
         let writing = spawn_blocking(move || {
             let _permit = permit;
-            frame(&sync_reply(&request, snapshot), protocol)
+            frame(&write(), protocol)
         });
         let written = self.behind.during(&mut self.events, self.speaker.during(writing)).await;
         self.settle(written)?.map_err(|fault| Parting::Lost(fault.to_string()))
     }
 }
 
-fn stopping() -> Parting {
+/// The reply with what a filter gives for a graph of the past.
+fn part_at(request: &Envelope, graph: Snapshot, filter: Option<&Query>, cx: &Cx) -> Envelope {
+    match filter.map(|filter| Filters::evaluate(filter, &graph, cx)) {
+        None => sync_reply(request, graph),
+        Some(Ok((nodes, edges))) => sync_reply_of(request, nodes, edges),
+        Some(Err(fault)) => refused_sync(request, Some(&fault.to_string())),
+    }
+}
+
+pub(crate) fn stopping() -> Parting {
     Parting::Close(code::GOING_AWAY, "stopping".to_owned())
 }

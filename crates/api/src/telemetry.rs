@@ -18,6 +18,7 @@ pub struct ApiTelemetry {
     lost_messages: Counter,
     oversized_messages: Counter,
     malformed_messages: Counter,
+    dropped_messages: Family<ReasonLabels, Counter>,
     oversized_bodies: Counter,
     malformed_bodies: Counter,
     requests: Family<RequestLabels, Counter>,
@@ -25,6 +26,7 @@ pub struct ApiTelemetry {
     refused_connections: Counter,
     oversized_log: OncePerSecond,
     malformed_log: OncePerSecond,
+    dropped_log: OncePerSecond,
     oversized_body_log: OncePerSecond,
     malformed_body_log: OncePerSecond,
     slow_log: OncePerSecond,
@@ -39,6 +41,24 @@ pub(crate) struct OncePerSecond(Arc<Mutex<Option<Instant>>>);
 struct RequestLabels {
     path: &'static str,
     status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+/// Why a message of a publisher is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// It cannot be read.
+    Malformed,
+    /// It is of a namespace in which publishers say nothing.
+    Namespace,
+    /// It is of a type that means nothing here.
+    Type,
+    /// The element has not the shape of one.
+    Schema,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -73,6 +93,11 @@ impl ApiTelemetry {
             self.malformed_messages.clone(),
         );
         registry.register(
+            "skydive_ws_dropped_messages",
+            "WebSocket messages of publishers that were dropped, by reason; their connections stayed",
+            self.dropped_messages.clone(),
+        );
+        registry.register(
             "skydive_http_oversized_bodies",
             "REST bodies refused for their size",
             self.oversized_bodies.clone(),
@@ -98,6 +123,7 @@ impl ApiTelemetry {
             messages: self.lost_messages.get(),
             oversized_messages: self.oversized_messages.get(),
             malformed_messages: self.malformed_messages.get(),
+            dropped_messages: Dropped::ALL.map(|why| self.dropped(why).get()).iter().sum(),
             oversized_bodies: self.oversized_bodies.get(),
             malformed_bodies: self.malformed_bodies.get(),
             ..Losses::default()
@@ -124,6 +150,17 @@ impl ApiTelemetry {
         if self.malformed_log.is_due(Instant::now()) {
             tracing::warn!(host_id, reason, "malformed message refused");
         }
+    }
+
+    pub(crate) fn dropped_message(&self, host_id: &str, why: Dropped, reason: &str) {
+        self.dropped(why).inc();
+        if self.dropped_log.is_due(Instant::now()) {
+            tracing::warn!(host_id, ?why, reason, "message of a publisher dropped");
+        }
+    }
+
+    fn dropped(&self, why: Dropped) -> Counter {
+        self.dropped_messages.get_or_create_owned(&ReasonLabels { reason: why.name() })
     }
 
     pub(crate) fn oversized_body(&self, max: usize) {
@@ -155,6 +192,19 @@ impl ApiTelemetry {
         let gauge = self.connections.get_or_create_owned(&EndpointLabels { endpoint });
         gauge.inc();
         Connected(gauge)
+    }
+}
+
+impl Dropped {
+    const ALL: [Self; 4] = [Self::Malformed, Self::Namespace, Self::Type, Self::Schema];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Namespace => "namespace",
+            Self::Type => "type",
+            Self::Schema => "schema",
+        }
     }
 }
 

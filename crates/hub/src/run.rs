@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    AgentEndpoint, ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, Queries,
-    Roster, Server, Subscriptions,
+    AgentEndpoint, ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, PubSub,
+    Publications, Queries, Roster, Server, Subscriptions,
 };
 use skydive_proto::{Identity, role};
 use thiserror::Error;
@@ -62,6 +62,7 @@ impl Hub {
         telemetry.register(&mut registry);
         live.register(&mut registry);
         let (agents, subscribers) = (Roster::new(), Roster::new());
+        let (publishers, pub_subs) = (Roster::new(), Roster::new());
         let link: SharedLink = Arc::new(Agents { live: live.clone(), clock: config.clock.clone() });
         let areas = Areas {
             identity: Identity {
@@ -77,9 +78,13 @@ impl Hub {
             status: Some(Arc::new(Report {
                 agents: agents.clone(),
                 subscribers: subscribers.clone(),
+                publishers: publishers.clone(),
+                pub_subs: pub_subs.clone(),
                 telemetry: telemetry.clone(),
                 live: live.clone(),
             })),
+            publications: Some(Publications { live: live.clone(), roster: publishers }),
+            pubsub: Some(PubSub { live: live.clone(), roster: pub_subs }),
             subscriptions: Some(Subscriptions { live, roster: subscribers }),
             agents: Some(AgentEndpoint { link, roster: agents }),
             metrics: Some(Arc::new(registry)),

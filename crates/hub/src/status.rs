@@ -11,6 +11,8 @@ use skydive_value::{Filter, Value};
 pub(crate) struct Report {
     pub(crate) agents: Roster,
     pub(crate) subscribers: Roster,
+    pub(crate) publishers: Roster,
+    pub(crate) pub_subs: Roster,
     pub(crate) telemetry: ApiTelemetry,
     pub(crate) live: LiveGraph,
 }
@@ -27,6 +29,8 @@ impl StatusReport for Report {
             Status::Analyzer(AnalyzerStatus {
                 agents: self.agents.statuses(),
                 subscribers: self.subscribers.statuses(),
+                publishers: self.publishers.statuses(),
+                pub_subs: self.pub_subs.statuses(),
                 alerts: Election { is_master: true },
                 captures: Election { is_master: true },
                 probes: ALWAYS.iter().map(|name| running(name)).collect(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use skydive_graph::{Edge, Node, Snapshot};
-use skydive_value::{Id, Value};
+use skydive_value::{Id, Map, SmolStr, Value};
 use thiserror::Error;
 
 use crate::pieces::{Part, Pieces, list, lists};
@@ -33,6 +33,8 @@ pub enum Answer {
     Values(Vec<Value>),
     /// One value, a number most often.
     Value(Value),
+    /// `[{"<what they belong to>":[object, …], …}]`, or `[]`.
+    Records(Vec<(SmolStr, Vec<Map>)>),
 }
 
 /// The form a client wants.
@@ -85,6 +87,7 @@ impl fmt::Debug for Answer {
             Self::Paths(_) => "Paths",
             Self::Values(_) => "Values",
             Self::Value(_) => "Value",
+            Self::Records(_) => "Records",
         })
     }
 }
@@ -106,6 +109,7 @@ pub fn pieces_of_answer(answer: Answer, output: Output) -> Result<Pieces, Answer
         }
         (Output::Json, Answer::Values(values)) => Ok(Pieces::new(list(values.into_iter().map(Part::Value)))),
         (Output::Json, Answer::Value(value)) => Ok(Pieces::new(std::iter::once(Part::Value(value)))),
+        (Output::Json, Answer::Records(records)) => Ok(Pieces::new(by_owner(records))),
     }
 }
 
@@ -113,6 +117,11 @@ pub fn pieces_of_answer(answer: Answer, output: Output) -> Result<Pieces, Answer
 pub fn pieces_of_graph(snapshot: Snapshot) -> Pieces {
     let (nodes, edges) = by_age(snapshot);
     Pieces::new(graph(nodes, edges))
+}
+
+/// Elements as `{"Nodes":[…],"Edges":[…]}`, in their order.
+pub fn pieces_of_elements(nodes: Vec<Arc<Node>>, edges: Vec<Arc<Edge>>) -> Pieces {
+    Pieces::new(graph(nodes, Box::new(edges.into_iter())))
 }
 
 fn by_age(snapshot: Snapshot) -> (Vec<Arc<Node>>, Edges) {
@@ -133,6 +142,17 @@ fn graph(nodes: Vec<Arc<Node>>, edges: Edges) -> impl Iterator<Item = Part> {
         .chain(std::iter::once(Part::Text("}")))
 }
 
+/// An object of lists in a list; the list is empty when the object would be.
+fn by_owner(records: Vec<(SmolStr, Vec<Map>)>) -> impl Iterator<Item = Part> {
+    let (open, close) = if records.is_empty() { ("[", "]") } else { ("[{", "}]") };
+    let members = records.into_iter().enumerate().flat_map(|(at, (owner, maps))| {
+        let comma = (at > 0).then_some(Part::Text(","));
+        let name = [Part::Value(Value::Str(owner)), Part::Text(":")];
+        comma.into_iter().chain(name).chain(list(maps.into_iter().map(|map| Part::Value(Value::from(map)))))
+    });
+    std::iter::once(Part::Text(open)).chain(members).chain(std::iter::once(Part::Text(close)))
+}
+
 fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {
     let by_id: HashMap<Id, Arc<Node>> = nodes.iter().map(|node| (node.id.clone(), node.clone())).collect();
     let edges = edges.filter_map(move |edge| {
@@ -150,7 +170,7 @@ fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {
 #[cfg(test)]
 mod tests {
     use skydive_graph::{Graph, Mutation, Source, key};
-    use skydive_value::{Map, Timestamp};
+    use skydive_value::Timestamp;
 
     use super::*;
 
@@ -222,6 +242,11 @@ mod tests {
         assert_eq!(json(Answer::Nodes(Vec::new())), "[]");
         assert_eq!(json(Answer::Paths(vec![Vec::new(), Vec::new()])), "[[],[]]");
         assert_eq!(json(Answer::Value(Value::Int(3))), "3");
+        assert_eq!(json(Answer::Value(Value::Null)), "null");
+        assert_eq!(json(Answer::Records(Vec::new())), "[]");
+        let metric: Map = [("RxBytes", 1)].into_iter().collect();
+        let records = vec![("a\"".into(), vec![metric.clone(), metric]), ("b".into(), Vec::new())];
+        assert_eq!(json(Answer::Records(records)), r#"[{"a\"":[{"RxBytes":1},{"RxBytes":1}],"b":[]}]"#);
         assert_eq!(json(Answer::Values(vec![Value::from("a"), Value::Int(1)])), r#"["a",1]"#);
     }
 }

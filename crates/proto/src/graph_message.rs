@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::element::{EdgeJson, ElementError, NodeJson, RawElement, Sources};
 use crate::json::{Millis, object};
-use crate::{Envelope, Format, UpdatePolicy, namespace, pieces_of_graph};
+use crate::{Envelope, Format, UpdatePolicy, namespace, pieces_of_elements, pieces_of_graph};
 
 /// Types of messages.
 pub mod graph_type {
@@ -345,6 +345,12 @@ pub fn event_envelope(event: &GraphEvent, policy: UpdatePolicy) -> Envelope {
 pub fn sync_reply(request: &Envelope, snapshot: Snapshot) -> Envelope {
     Envelope::json(namespace::GRAPH, graph_type::SYNC_REPLY, pieces_of_graph(snapshot).into_bytes())
         .answering(request)
+}
+
+/// The same with a part of a graph.
+pub fn sync_reply_of(request: &Envelope, nodes: Vec<Arc<Node>>, edges: Vec<Arc<Edge>>) -> Envelope {
+    let obj = pieces_of_elements(nodes, edges).into_bytes();
+    Envelope::json(namespace::GRAPH, graph_type::SYNC_REPLY, obj).answering(request)
 }
 
 /// The reply to a `SyncRequest` that is refused; without reason its payload is `null`.

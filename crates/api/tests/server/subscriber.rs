@@ -92,11 +92,18 @@ async fn what_a_sync_request_is_refused_for() {
     let reply = soon(connection.next()).await.unwrap();
     assert_eq!((reply.kind.as_str(), reply.status, &*reply.obj), (graph_type::SYNC_REPLY, 400, &b""[..]));
 
-    let filtered = SyncRequest { at: None, filter: Some("G.V().SubGraph()".to_owned()) };
-    connection.send(&sync_request(filtered)).await.unwrap();
-    let reply = soon(connection.next()).await.unwrap();
-    assert_eq!(reply.status, 400);
-    assert!(reply.obj.ends_with(b"not supported yet\""));
+    for (filter, why) in [
+        ("G.V(", "Invalid Gremlin filter 'G.V(' for client h"),
+        ("G.V()", "Gremlin query 'G.V()' did not return a graph"),
+        ("G.V('nobody').SubGraph()", "Node 'nobody' does not exist"),
+        ("G.V().Has('a', Lt('x')).SubGraph()", "LT values should be of int64 type"),
+    ] {
+        let filtered = SyncRequest { at: None, filter: Some(filter.to_owned()) };
+        connection.send(&sync_request(filtered)).await.unwrap();
+        let reply = soon(connection.next()).await.unwrap();
+        let told: String = serde_json::from_slice(&reply.obj).unwrap();
+        assert_eq!((reply.status, told.as_str()), (400, why));
+    }
 
     let wrong = Envelope::json("Graph", graph_type::SYNC_REQUEST, Bytes::from_static(br#"{"Time":"x"}"#));
     connection.send(&wrong).await.unwrap();

@@ -1,0 +1,35 @@
+//! `/ws/pubsub`: a subscriber that publishes too.
+//!
+//! It is told of what others do and not of what it does itself. With a filter that holds as well, but for what is told
+//! late: a filter that is evaluated anew does not know who caused a difference.
+
+use std::sync::Arc;
+
+use crate::filtered::Filters;
+use crate::router::{Route, Serving};
+use crate::subscriber::{Area, route_of};
+use crate::{LiveGraph, Roster};
+
+/// Those who publish to a live graph and subscribe to it on one connection.
+#[derive(Clone, Debug)]
+pub struct PubSub {
+    /// The graph.
+    pub live: LiveGraph,
+    /// Who is connected.
+    pub roster: Roster,
+}
+
+const PATH: &str = "/ws/pubsub";
+
+pub(crate) fn route(pubsub: PubSub, filters: &Arc<Filters>, serving: &Arc<Serving>) -> Route {
+    let PubSub { live, roster } = pubsub;
+    route_of(Area {
+        path: PATH,
+        live,
+        roster,
+        filters: filters.clone(),
+        serving: serving.clone(),
+        encoded: Arc::default(),
+        publishes: true,
+    })
+}
