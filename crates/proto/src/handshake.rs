@@ -24,6 +24,8 @@ pub mod header {
     pub const SERVICE_TYPE: &str = "x-service-type";
     /// Asks for, and carries, the numbers of elements read.
     pub const EXPLAIN: &str = "x-skydive-explain";
+    /// How much of the truth an answer holds.
+    pub const COVERAGE: &str = "x-skydive-coverage";
     /// Byte offset of the fault in a query.
     pub const ERROR_POSITION: &str = "x-skydive-error-position";
     /// Time to live of a resource.
