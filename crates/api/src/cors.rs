@@ -27,7 +27,8 @@ const HEADERS: [&str; 10] = [
     "x-skydive-explain",
 ];
 const ANY: HeaderValue = HeaderValue::from_static("*");
-const EXPOSED: HeaderValue = HeaderValue::from_static("X-Skydive-Explain, X-Skydive-Error-Position");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("X-Skydive-Explain, X-Skydive-Error-Position, X-Skydive-Coverage");
 
 /// Answers preflights and lets any origin read the other answers.
 pub(crate) async fn allow_any_origin(request: Request, next: Next) -> Response {

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When, key};
-use skydive_proto::{Answer, Explain, Limits};
+use skydive_proto::{Answer, Coverage, Explain, Limits};
 use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Stop, View, execute, parse};
 use skydive_value::{Clock, Filter, Id, Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::topology::Found;
 use crate::{QueryFault, Topology};
 
 /// Answers queries of the language's core.
@@ -39,7 +40,7 @@ impl Queries {
         Self { graph, limits, clock, running: Arc::new(Semaphore::new(RUNNING)) }
     }
 
-    async fn answer(&self, text: &str) -> Result<(Answer, Explain), QueryFault> {
+    async fn answer(&self, text: &str) -> Result<Found, QueryFault> {
         let query = parse(text, &self.limits)?;
         let cx = Cx::new(self.clock.now());
         let waiting = Waiting(cx.stop.clone());
@@ -66,7 +67,7 @@ impl Queries {
 }
 
 impl Topology for Queries {
-    fn ask(&self, query: String) -> BoxFuture<'_, Result<(Answer, Explain), QueryFault>> {
+    fn ask(&self, query: String) -> BoxFuture<'_, Result<Found, QueryFault>> {
         Box::pin(async move { self.answer(&query).await })
     }
 
@@ -84,10 +85,15 @@ impl Drop for Waiting {
     }
 }
 
-async fn run(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<(Answer, Explain), QueryError> {
+async fn run(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<Found, QueryError> {
     let found = execute(query, graph, cx).await?;
     let explain = Explain { nodes: found.reads.nodes, edges: found.reads.edges, index: found.reads.index };
-    Ok((shape(found.rows), explain))
+    Ok(Found { answer: shape(found.rows), explain, coverage: coverage(found.coverage) })
+}
+
+fn coverage(of: skydive_query::Coverage) -> Coverage {
+    let skydive_query::Coverage { asked, answered, truncated, sampled, lost, instead_of } = of;
+    Coverage { asked, answered, truncated, sampled, lost, instead_of }
 }
 
 fn shape(rows: Rows) -> Answer {
@@ -100,6 +106,8 @@ fn shape(rows: Rows) -> Answer {
         Rows::List(values) => Answer::Values(values),
         Rows::NextHops(hops) if hops.is_empty() => Answer::Values(Vec::new()),
         Rows::NextHops(hops) => Answer::Values(vec![next_hops(&hops)]),
+        Rows::Metrics(records) | Rows::Sockets(records) => Answer::Records(records.0),
+        Rows::Value(value) => Answer::Value(value),
     }
 }
 

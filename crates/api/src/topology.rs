@@ -9,7 +9,8 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use skydive_graph::{BoxFuture, ReadError, Snapshot};
 use skydive_proto::{
-    Answer, Explain, Output, header, media, pieces_of_answer, pieces_of_graph, query_of_body, reason,
+    Answer, Coverage, Explain, Output, header, media, pieces_of_answer, pieces_of_graph, query_of_body,
+    reason,
 };
 
 use crate::permission::Guard;
@@ -18,11 +19,22 @@ use crate::router::{Route, Serving};
 
 /// Answers queries and gives the graph.
 pub trait Topology: Send + Sync {
-    /// The answer to a query, with what it cost to find.
-    fn ask(&self, query: String) -> BoxFuture<'_, Result<(Answer, Explain), QueryFault>>;
+    /// The answer to a query.
+    fn ask(&self, query: String) -> BoxFuture<'_, Result<Found, QueryFault>>;
 
     /// The live graph.
     fn graph(&self) -> BoxFuture<'_, Result<Snapshot, ReadError>>;
+}
+
+/// The answer to a query, and what there is to say of it.
+#[derive(Debug)]
+pub struct Found {
+    /// What was asked for.
+    pub answer: Answer,
+    /// What it cost to find.
+    pub explain: Explain,
+    /// How much of the truth it holds.
+    pub coverage: Coverage,
 }
 
 /// A query without answer.
@@ -86,16 +98,27 @@ async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Res
         Ok(None) => return StatusCode::NO_CONTENT.into_response(),
         Err(fault) => return respond::malformed(serving, &reason(&fault)),
     };
-    let (answer, explain) = match area.ask(query).await {
+    let found = match area.ask(query).await {
         Ok(found) => found,
         Err(fault) => return refuse(&fault),
     };
-    match pieces_of_answer(answer, Output::of_accept(accept(&headers))) {
+    match pieces_of_answer(found.answer, Output::of_accept(accept(&headers))) {
         Err(fault) => {
             respond::error(StatusCode::NOT_ACCEPTABLE, format!("Error while encoding response: {fault}"))
         }
-        Ok(pieces) => explained(respond::pieces(content_type(&headers), pieces), &headers, explain),
+        Ok(pieces) => {
+            let answer = covered(respond::pieces(content_type(&headers), pieces), found.coverage);
+            explained(answer, &headers, found.explain)
+        }
     }
+}
+
+/// The answer with how much of the truth it holds.
+fn covered(mut answer: Response, coverage: Coverage) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&coverage.to_string()) {
+        answer.headers_mut().insert(header::COVERAGE, value);
+    }
+    answer
 }
 
 /// The answer with what it cost to find, for those who asked.

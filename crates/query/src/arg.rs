@@ -29,6 +29,16 @@ pub enum Arg {
     Predicate(Predicate),
 }
 
+/// Words that are arguments without quotes; case does not matter.
+pub const WORDS: &[(&str, Arg)] = &[
+    ("true", Arg::Bool(true)),
+    ("false", Arg::Bool(false)),
+    ("ASC", Arg::Asc),
+    ("DESC", Arg::Desc),
+    ("NOW", Arg::Now),
+    ("FOREVER", Arg::Forever),
+];
+
 /// An argument and the byte it starts at.
 #[derive(Clone, Debug)]
 pub struct Given {

@@ -11,9 +11,11 @@
 //! `proto`, which finds it in [`Rows`] piece by piece.
 
 mod arg;
+mod check;
 mod condition;
 mod error;
 mod lex;
+mod metric;
 mod operation;
 mod parse;
 mod plan;
@@ -26,12 +28,12 @@ mod steps;
 mod view;
 mod when;
 
-pub use arg::{Arg, Args, Given};
+pub use arg::{Arg, Args, Given, WORDS};
 pub use error::{ParseError, QueryError};
 pub use parse::{Limits, Query, parse};
 pub use plan::Plan;
 pub use predicate::{PREDICATES, Predicate, PredicateDef, Takes};
-pub use rows::{Kind, NextHop, Rows};
+pub use rows::{Kind, NextHop, Records, Rows};
 pub use run::{Answer, Coverage, Cx, Reads, Stop, execute, execute_on};
 pub use standing::Standing;
 pub use step::{Slot, Step, StepDef};

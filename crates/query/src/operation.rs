@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 use std::ops::ControlFlow;
 
-use skydive_value::{Fields, Matcher};
+use skydive_value::Fields;
 
+use crate::check::Check;
 use crate::plan::{Selection, Window, Wish};
 use crate::run::Run;
 use crate::standing::SetStep;
@@ -30,7 +31,7 @@ pub(crate) trait Operation: Debug + Send + Sync {
 /// Collects what a step gives: what passes its filter, a window of that, or only how many there are.
 pub(crate) struct Output<'r, T> {
     run: &'r Run<'r>,
-    matcher: Option<Matcher<'r>>,
+    check: Option<Check<'r>>,
     /// Whether anything was offered, wanted or not.
     met: bool,
     window: Window,
@@ -42,15 +43,15 @@ pub(crate) struct Output<'r, T> {
 impl<'r, T> Output<'r, T> {
     /// Collects what passes the filter of `selection`.
     pub(crate) fn new(selection: &'r Selection, run: &'r Run<'_>) -> Self {
-        let matcher = selection.filter().map(Matcher::new);
-        Self { matcher, ..Self::tested(selection, run) }
+        let check = selection.filter().map(Check::new);
+        Self { check, ..Self::tested(selection, run) }
     }
 
     /// Collects what is known to pass the filter of `selection`.
     pub(crate) fn tested(selection: &Selection, run: &'r Run<'_>) -> Self {
         let window = selection.window().unwrap_or(Window { from: 0, to: u64::MAX });
         let counts = selection.counts();
-        Self { run, matcher: None, met: false, window, counts, seen: 0, rows: Vec::new() }
+        Self { run, check: None, met: false, window, counts, seen: 0, rows: Vec::new() }
     }
 
     /// Collects what `look` finds around each of `rows`.
@@ -84,7 +85,11 @@ impl<'r, T> Output<'r, T> {
     /// Takes the next element if it passes; its row is only made when it is wanted.
     pub(crate) fn offer(&mut self, element: &impl Fields, row: impl FnOnce() -> T) -> Wanted {
         self.met = true;
-        if self.matcher.as_ref().is_none_or(|m| m.matches(element)) && !self.is_full() {
+        let passes = match &self.check {
+            Some(check) => check.passes(element, self.run)?,
+            None => true,
+        };
+        if passes && !self.is_full() {
             if self.seen >= self.window.from && !self.counts {
                 self.run.check_room(self.rows.len() + 1)?;
                 self.rows.push(row());

@@ -13,7 +13,7 @@ use skydive_value::SmolStr;
 use crate::lex::{Lexer, Quotes, Token, TokenKind};
 use crate::predicate::PredicateDef;
 use crate::steps::{STEPS, restart};
-use crate::{Arg, Args, Given, Kind, ParseError, Predicate, Step, StepDef};
+use crate::{Arg, Args, Given, Kind, ParseError, Predicate, Step, StepDef, Takes, WORDS};
 
 /// What a query may be at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,11 @@ pub(crate) struct Call {
 struct Parser<'t> {
     lexer: Lexer<'t>,
     max_steps: usize,
+    regexes: usize,
 }
+
+/// Regular expressions in one query: each is compiled, and may take a megabyte.
+const MAX_REGEXES: usize = 32;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -80,7 +84,8 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Query, ParseError> {
         let message = format!("the query is longer than {} bytes", limits.max_query_bytes);
         return Err(ParseError { message, offset: text.floor_char_boundary(limits.max_query_bytes) });
     }
-    let read = |quotes| Parser { lexer: Lexer::new(text, quotes), max_steps: limits.max_steps }.query();
+    let read =
+        |quotes| Parser { lexer: Lexer::new(text, quotes), max_steps: limits.max_steps, regexes: 0 }.query();
     let calls = read(Quotes::Any).or_else(|_| read(Quotes::Matching))?;
     Ok(Query { text: text.into(), calls: calls.into() })
 }
@@ -161,14 +166,6 @@ impl Parser<'_> {
     }
 
     fn word(&mut self, token: &Token<'_>, nesting: Nesting) -> Result<Arg, ParseError> {
-        const WORDS: [(&str, Arg); 6] = [
-            ("true", Arg::Bool(true)),
-            ("false", Arg::Bool(false)),
-            ("ASC", Arg::Asc),
-            ("DESC", Arg::Desc),
-            ("NOW", Arg::Now),
-            ("FOREVER", Arg::Forever),
-        ];
         if let Some((_, arg)) = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(&token.text)) {
             return Ok(arg.clone());
         }
@@ -181,6 +178,13 @@ impl Parser<'_> {
         self.open()?;
         let given = self.arguments(inner)?;
         def.check(&token.text, &given, token.at)?;
+        if def.takes == Takes::Text {
+            self.regexes += 1;
+            if self.regexes > MAX_REGEXES {
+                let message = format!("the query has more than {MAX_REGEXES} regular expressions");
+                return Err(ParseError { message, offset: token.at });
+            }
+        }
         Ok(Arg::Predicate(Predicate { def, given, offset: token.at }))
     }
 }

@@ -12,12 +12,17 @@ use crate::operation::Operation;
 use crate::when::Moment;
 use crate::{Arg, Args, Kind, Query, QueryError};
 
+#[cfg(test)]
+mod tests;
+
 /// What to do for a query, in order.
 #[derive(Debug)]
 pub struct Plan {
     ops: Vec<Op>,
     kind: Kind,
     now: Timestamp,
+    /// Whether operations may take over the work of later steps.
+    pushes_down: bool,
     /// The step being planned.
     step: &'static str,
     offset: usize,
@@ -66,8 +71,18 @@ pub(crate) struct Window {
 impl Plan {
     /// Plans `query`, as of `now`. Refuses steps that cannot follow each other and arguments without sense.
     pub fn new(query: &Query, now: Timestamp) -> Result<Self, QueryError> {
-        let mut plan =
-            Self { ops: vec![Op::Open(Moment::Live)], kind: Kind::Graph, now, step: "G", offset: 0 };
+        Self::of(query, now, true)
+    }
+
+    fn of(query: &Query, now: Timestamp, pushes_down: bool) -> Result<Self, QueryError> {
+        let mut plan = Self {
+            ops: vec![Op::Open(Moment::Live(None))],
+            kind: Kind::Graph,
+            now,
+            pushes_down,
+            step: "G",
+            offset: 0,
+        };
         for call in query.calls() {
             (plan.step, plan.offset) = (call.def.name, call.offset);
             let Some((_, gives)) = call.def.on.iter().find(|(on, _)| *on == plan.kind) else {
@@ -101,7 +116,7 @@ impl Plan {
     /// Offers work to the last operation; gives it back when that cannot do it.
     pub(crate) fn offer(&mut self, wish: Wish) -> Option<Wish> {
         match self.ops.last_mut() {
-            Some(Op::Apply(last)) => last.take(wish),
+            Some(Op::Apply(last)) if self.pushes_down => last.take(wish),
             _ => Some(wish),
         }
     }

@@ -35,6 +35,19 @@ pub enum Takes {
     Pairs,
 }
 
+impl Takes {
+    /// The word for it in descriptions of the language for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::One => "value",
+            Self::Text => "text",
+            Self::Two => "two values",
+            Self::Any => "values",
+            Self::Pairs => "conditions",
+        }
+    }
+}
+
 /// A predicate with its arguments.
 #[derive(Clone, Debug)]
 pub struct Predicate {

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use foldhash::HashSet;
 use skydive_graph::{Edge, Node};
-use skydive_value::{Id, SmolStr, Value};
+use skydive_value::{Id, Map, SmolStr, Value};
 
+use crate::run::Run;
 use crate::{QueryError, View};
 
 /// The result of a step. `proto` knows how each of them looks on a wire.
@@ -25,7 +27,17 @@ pub enum Rows {
     List(Vec<Value>),
     /// For nodes that have a route to an address, where it leads.
     NextHops(Vec<(Id, NextHop)>),
+    /// What nodes counted, by their id; or all of it in slices of time.
+    Metrics(Records),
+    /// Connections of processes, by the id of the node.
+    Sockets(Records),
+    /// One value: the sum of metrics. [`Value::Null`] when there was nothing to add up.
+    Value(Value),
 }
+
+/// Objects by what they belong to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Records(pub Vec<(SmolStr, Vec<Map>)>);
 
 /// What kind of result a step takes or gives. It follows from the text of a query alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +56,12 @@ pub enum Kind {
     List,
     /// [`Rows::NextHops`].
     NextHops,
+    /// [`Rows::Metrics`].
+    Metrics,
+    /// [`Rows::Sockets`].
+    Sockets,
+    /// [`Rows::Value`].
+    Value,
 }
 
 /// Where a packet to an address goes next.
@@ -70,19 +88,24 @@ impl Rows {
             Self::Number(_) => Kind::Number,
             Self::List(_) => Kind::List,
             Self::NextHops(_) => Kind::NextHops,
+            Self::Metrics(_) => Kind::Metrics,
+            Self::Sockets(_) => Kind::Sockets,
+            Self::Value(_) => Kind::Value,
         }
     }
 
-    /// Number of elements; a graph's are its nodes, a number is one.
+    /// Number of elements; a graph's are its nodes, those of metrics and sockets what they belong to, a number and a
+    /// value are one.
     pub fn len(&self) -> usize {
         match self {
             Self::Graph(view) => view.node_count(),
             Self::Nodes(nodes) => nodes.len(),
             Self::Edges(edges) => edges.len(),
             Self::Paths(paths) => paths.len(),
-            Self::Number(_) => 1,
+            Self::Number(_) | Self::Value(_) => 1,
             Self::List(values) => values.len(),
             Self::NextHops(hops) => hops.len(),
+            Self::Metrics(records) | Self::Sockets(records) => records.0.len(),
         }
     }
 
@@ -112,9 +135,44 @@ impl Rows {
         }
     }
 
+    pub(crate) fn into_metrics(self) -> Result<Records, QueryError> {
+        match self {
+            Self::Metrics(records) => Ok(records),
+            other => Err(other.unplanned()),
+        }
+    }
+
     /// What an operation says of rows that the plan would not have given it.
     pub(crate) fn unplanned(&self) -> QueryError {
         QueryError::Misplaced { step: "", on: self.kind(), offset: 0 }
+    }
+}
+
+impl Records {
+    /// What `read` finds in each node, once for each; nodes without any are left out.
+    pub(crate) fn of(
+        nodes: &[Arc<Node>],
+        run: &Run<'_>,
+        read: impl Fn(&Node) -> Vec<Map>,
+    ) -> Result<Self, QueryError> {
+        let mut known = HashSet::default();
+        let mut records = Vec::new();
+        let mut len = 0;
+        for node in nodes {
+            run.tick()?;
+            let found = read(node);
+            if !found.is_empty() && known.insert(&node.id) {
+                len += found.len();
+                run.check_room(len)?;
+                records.push((node.id.to_string().into(), found));
+            }
+        }
+        Ok(Self(records))
+    }
+
+    /// All of the objects.
+    pub fn maps(&self) -> impl Iterator<Item = &Map> {
+        self.0.iter().flat_map(|(_, maps)| maps)
     }
 }
 
@@ -128,6 +186,9 @@ impl fmt::Display for Kind {
             Self::Number => "number",
             Self::List => "values",
             Self::NextHops => "next hops",
+            Self::Metrics => "metrics",
+            Self::Sockets => "sockets",
+            Self::Value => "value",
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use skydive_graph::{GraphRead, Node, ReadCount, ReadError, When};
-use skydive_value::{Filter, SmolStr, Timestamp};
+use skydive_value::{Filter, SmolStr, Span, Timestamp};
 
 use crate::plan::Op;
 use crate::when::Moment;
@@ -51,6 +51,8 @@ pub struct Coverage {
     pub sampled: bool,
     /// Records that sources know to have lost.
     pub lost: u64,
+    /// The time that was asked for, where only its end, which is now, was looked at.
+    pub instead_of: Option<Span>,
 }
 
 /// Elements read and index lookups made. Its text is the value of the header `X-Skydive-Explain`.
@@ -128,7 +130,8 @@ impl Stop {
 
 impl Coverage {
     /// One source, which answered in full.
-    pub const COMPLETE: Self = Self { asked: 1, answered: 1, truncated: false, sampled: false, lost: 0 };
+    pub const COMPLETE: Self =
+        Self { asked: 1, answered: 1, truncated: false, sampled: false, lost: 0, instead_of: None };
 }
 
 impl fmt::Display for Reads {
@@ -140,7 +143,12 @@ impl fmt::Display for Reads {
 impl Run<'_> {
     /// Counts an element that is looked at; an error when the query must end.
     pub(crate) fn tick(&self) -> Result<(), QueryError> {
-        let ticks = self.ticks.get() + 1;
+        self.tick_by(1)
+    }
+
+    /// As [`Run::tick`], for an element that costs as much as `weight` others.
+    pub(crate) fn tick_by(&self, weight: u32) -> Result<(), QueryError> {
+        let ticks = self.ticks.get().saturating_add(weight);
         if ticks < TICKS {
             self.ticks.set(ticks);
             return Ok(());
@@ -152,6 +160,11 @@ impl Run<'_> {
     /// An error when a result of `len` elements is too large.
     pub(crate) fn check_room(&self, len: usize) -> Result<(), QueryError> {
         if len > self.cx.max_rows { Err(QueryError::TooMany(self.cx.max_rows)) } else { Ok(()) }
+    }
+
+    /// The length of time that the query asks for.
+    pub(crate) fn asked_span(&self) -> Option<Span> {
+        self.coverage.instead_of
     }
 
     pub(crate) fn reads(&self) -> &ReadCount {
@@ -194,9 +207,9 @@ impl<'c> Engine<'c> {
         Ok(None)
     }
 
-    /// Goes on with the graph that was read.
-    fn open(&mut self, view: View) {
-        self.run.coverage = Coverage::COMPLETE;
+    /// Goes on with the graph that was read; `instead_of` is the time that was asked for when it was more than now.
+    fn open(&mut self, view: View, instead_of: Option<Span>) {
+        self.run.coverage = Coverage { instead_of, ..Coverage::COMPLETE };
         self.run.root = view.clone();
         self.run.graph = view.clone();
         self.rows = Rows::Graph(view);
@@ -222,27 +235,29 @@ pub async fn execute(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<An
     let plan = Plan::new(query, cx.now)?;
     let mut engine = Engine::new(&plan, cx);
     while let Some(moment) = engine.advance()? {
-        let when = match moment {
-            Moment::Live => When::Live,
-            Moment::Point(at) => When::At(at),
+        let (when, instead_of) = match moment {
+            Moment::Live(asked) => (When::Live, asked),
+            Moment::Point(at) => (When::At(at), None),
             // No store gives revisions yet.
             Moment::Slice(_) => return Err(ReadError::NoHistory.into()),
         };
         let snapshot = graph.graph_at(when, &all).await?;
-        engine.open(View::whole(snapshot));
+        engine.open(View::whole(snapshot), instead_of);
     }
     Ok(engine.finish())
 }
 
 /// Answers `query` about a graph at hand, which has no history.
 pub fn execute_on(query: &Query, view: &View, cx: &Cx) -> Result<Answer, QueryError> {
-    let plan = Plan::new(query, cx.now)?;
-    let mut engine = Engine::new(&plan, cx);
+    run_on(&Plan::new(query, cx.now)?, view, cx)
+}
+
+/// Does what `plan` says with a graph at hand.
+pub(crate) fn run_on(plan: &Plan, view: &View, cx: &Cx) -> Result<Answer, QueryError> {
+    let mut engine = Engine::new(plan, cx);
     while let Some(moment) = engine.advance()? {
-        if moment != Moment::Live {
-            return Err(ReadError::NoHistory.into());
-        }
-        engine.open(view.clone());
+        let Moment::Live(instead_of) = moment else { return Err(ReadError::NoHistory.into()) };
+        engine.open(view.clone(), instead_of);
     }
     Ok(engine.finish())
 }

@@ -106,7 +106,7 @@ impl Standing {
     /// without sense are refused as in a run of the query.
     pub fn of(query: &Query, now: Timestamp) -> Result<Option<Self>, QueryError> {
         let plan = Plan::new(query, now)?;
-        let Some((Op::Open(Moment::Live), ops)) = plan.ops().split_first() else { return Ok(None) };
+        let Some((Op::Open(Moment::Live(_)), ops)) = plan.ops().split_first() else { return Ok(None) };
         // What is live now will be past in a moment.
         if query.calls().iter().any(|call| ["Context", "At"].contains(&call.def.name)) {
             return Ok(None);

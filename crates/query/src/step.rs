@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::steps::restart;
 use crate::{Args, Kind, ParseError, Plan, QueryError};
 
 /// A kind of step. Adding one is one definition and one line in [`STEPS`](crate::STEPS).
@@ -16,6 +17,13 @@ pub struct StepDef {
     pub args: &'static [Slot],
     /// Checks number and type of the arguments.
     pub parse: fn(Args) -> Result<Box<dyn Step>, ParseError>,
+}
+
+impl StepDef {
+    /// Whether it is written with parentheses.
+    pub fn is_called(&self) -> bool {
+        self.name != restart::DEF.name
+    }
 }
 
 /// What may stand at a place among the arguments of a step.
@@ -47,6 +55,30 @@ pub enum Slot {
     Address,
     /// `Metadata(…)`.
     Metadata,
+    /// Name of a metric.
+    Metric,
+}
+
+impl Slot {
+    /// The word for it in descriptions of the language for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Key => "key",
+            Self::Keys => "keys",
+            Self::Conditions => "conditions",
+            Self::Number => "number",
+            Self::Depth => "depth",
+            Self::Order => "order",
+            Self::Name => "name",
+            Self::Names => "names",
+            Self::Time => "time",
+            Self::Duration => "duration",
+            Self::Address => "address",
+            Self::Metadata => "metadata",
+            Self::Metric => "metric",
+        }
+    }
 }
 
 /// A step with its arguments, as parsed. What it does is decided for every run, in [`Step::plan`].

@@ -10,9 +10,11 @@ mod has;
 mod keys;
 mod limit;
 mod marks;
+mod metrics;
 mod next_hop;
 pub(crate) mod restart;
 mod shortest_path;
+mod sockets;
 mod sort;
 mod spread;
 mod sub_graph;
@@ -57,6 +59,9 @@ pub const STEPS: &[StepDef] = &[
     spread::ASCENDANTS,
     spread::NEIGHBORS,
     next_hop::DEF,
+    metrics::METRICS,
+    metrics::AGGREGATES,
+    sockets::DEF,
 ];
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock};
 
 use foldhash::{HashSet, HashSetExt};
 use skydive_graph::{EdgeView, Found, Node, Snapshot, key};
-use skydive_value::{Filter, Id, Matcher, Path, Test};
+use skydive_value::{Filter, Id, Path, Test};
 
 use crate::QueryError;
+use crate::check::{Check, weight};
 use crate::run::Run;
 
 /// A graph to look at. Cloning is cheap.
@@ -129,11 +130,10 @@ impl View {
         run: &Run<'_>,
         mut see: impl FnMut(&Arc<Node>) -> Wanted,
     ) -> Result<(), QueryError> {
-        let matcher = Matcher::new(filter);
+        let check = Check::new(filter);
         if let Some(part) = &self.part {
             for node in &part.nodes {
-                run.tick()?;
-                if matcher.matches(&**node) && see(node)?.is_break() {
+                if check.passes(&**node, run)? && see(node)?.is_break() {
                     break;
                 }
             }
@@ -144,7 +144,7 @@ impl View {
         let asked = if is_tested { filter } else { &EVERYTHING };
         for node in self.base.find_nodes(asked, run.reads()) {
             run.tick()?;
-            if (is_tested || matcher.matches(&**node)) && see(node)?.is_break() {
+            if (is_tested || check.passes(&**node, run)?) && see(node)?.is_break() {
                 break;
             }
         }
@@ -158,7 +158,7 @@ impl View {
         run: &Run<'_>,
         mut see: impl FnMut(EdgeView<'_>) -> Wanted,
     ) -> Result<(), QueryError> {
-        let matcher = Matcher::new(filter);
+        let check = Check::new(filter);
         let is_indexed =
             |key: &str| [key::attribute::ID, key::attribute::PARENT, key::attribute::CHILD].contains(&key);
         let serves = serves(filter, is_indexed);
@@ -171,7 +171,8 @@ impl View {
         };
         for edge in found {
             run.tick()?;
-            if self.has_edge(edge.id()) && (is_tested || matcher.matches(&edge)) && see(edge)?.is_break() {
+            let is_in = self.has_edge(edge.id()) && (is_tested || check.passes(&edge, run)?);
+            if is_in && see(edge)?.is_break() {
                 break;
             }
         }
@@ -208,19 +209,9 @@ impl View {
     }
 }
 
-/// Filters up to this weight scan a million nodes in a fraction of a second.
+/// Filters up to this weight scan a million nodes in a fraction of a second. Those with a regular expression weigh
+/// more.
 const LIGHT: u32 = 16;
-
-/// What a filter costs, in units of comparing one field.
-fn weight(filter: &Filter) -> u32 {
-    match filter {
-        Filter::And(of) | Filter::Or(of) | Filter::Not(of) => {
-            of.iter().map(weight).fold(0, u32::saturating_add)
-        }
-        Filter::Field(_, Test::Regex(_)) => 8,
-        Filter::Field(..) => 1,
-    }
-}
 
 /// Whether everything that passes `filter` has one of few texts in a field that `is_indexed`. Mirrors what
 /// [`Snapshot::find_nodes`] looks for; where the two differ the answer is the same, found the slower way.

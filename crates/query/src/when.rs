@@ -7,8 +7,8 @@ use crate::{Arg, Args, Given, QueryError};
 /// The graph that a query looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// As it is now.
-    Live,
+    /// As it is now; of a length of time that ends now and was asked for.
+    Live(Option<Span>),
     /// As it was.
     Point(Timestamp),
     /// Everything that was, revision by revision.
@@ -18,19 +18,30 @@ pub(crate) enum Moment {
 /// Numbers up to this are seconds, larger ones milliseconds.
 const LAST_SECOND: i64 = i32::MAX as i64;
 
-/// The moment that the arguments of `At` name.
+/// How far from now a time may lie and still mean now: what a query takes to arrive, and clocks that differ.
+const NEAR_MS: u64 = 2000;
+
+/// The moment that the arguments of `At` name. What ends now is live: nobody needs history for it.
 pub(crate) fn moment(args: &Args, now: Timestamp) -> Result<Moment, QueryError> {
     match args.given.as_slice() {
         [] => Err(QueryError::argument("At least one parameter must be provided to 'Context'", args.offset)),
-        [at] => point(at, now).map(Moment::Point),
+        [at] => {
+            let at = point(at, now)?;
+            Ok(if is_near(at, now) { Moment::Live(None) } else { Moment::Point(at) })
+        }
         [at, length] => {
             let until = point(at, now)?;
             let length_ms = length_ms(length, until)?;
             let since = Timestamp::from_millis(until.as_millis().saturating_sub(length_ms));
-            Ok(Moment::Slice(Span { since, until }))
+            let span = Span { since, until };
+            Ok(if is_near(until, now) { Moment::Live(Some(span)) } else { Moment::Slice(span) })
         }
         _ => Err(QueryError::argument("At most two parameters must be provided to 'Context'", args.offset)),
     }
+}
+
+fn is_near(at: Timestamp, now: Timestamp) -> bool {
+    at.as_millis().abs_diff(now.as_millis()) <= NEAR_MS
 }
 
 fn point(given: &Given, now: Timestamp) -> Result<Timestamp, QueryError> {

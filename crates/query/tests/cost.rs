@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use skydive_graph::{BoxFuture, Edge, Graph, GraphRead, Mutation, Node, ReadError, Snapshot, Source, When};
 use skydive_query::{Answer, Cx, Kind, Limits, QueryError, Reads, Rows, View, execute, execute_on, parse};
-use skydive_value::{Filter, Map, Timestamp, Value};
+use skydive_value::{Filter, Map, Span, Timestamp, Value};
 
 /// Scans look at this many nodes at once.
 const CHUNK: u64 = 32;
@@ -221,10 +221,97 @@ fn another_time_is_another_graph() {
     assert_eq!(count("G.At('-1m').V()").unwrap(), 10);
     assert_eq!(count("G.At('-1m').V().G.V()").unwrap(), 10);
     assert_eq!(count("G.V().As('a').G.At('-1m').V().As('b').Select('a','b')").unwrap(), 30);
-    for query in ["G.At('-2m').V()", "G.At('-1m', 60).V()", "G.At(NOW, FOREVER)"] {
+    for query in ["G.At('-2m').V()", "G.At('-1m', 60).V()", "G.At('-2001ms', FOREVER)", "G.At('2001ms')"] {
         assert!(matches!(count(query), Err(QueryError::Read(ReadError::NoHistory))), "{query}");
     }
     assert!(matches!(count("G.V().SubGraph().At('-1m')"), Err(QueryError::Misplaced { .. })));
+}
+
+#[test]
+fn what_ends_now_is_live_and_says_what_is_missing() {
+    let history = Remembered(snapshot(2), snapshot(1));
+    let ms = |ms| Timestamp::from_millis(NOW.as_millis() + ms);
+    for (query, instead_of) in [
+        ("G.V()", None),
+        ("G.At(NOW).V()", None),
+        ("G.At('-2s').V()", None),
+        ("G.At(1700000001).V()", None),
+        ("G.At('2s', '1m').V()", Some((-58_000, 2000))),
+        ("G.At('-1s', 60).V()", Some((-61_000, -1000))),
+        ("G.At(NOW, FOREVER).V()", Some((-NOW.as_millis(), 0))),
+        ("G.At(NOW, 60).V().G.V()", Some((-60_000, 0))),
+        ("G.At(NOW, 60).V().G.At(NOW).V()", None),
+    ] {
+        let answer = {
+            let query = parse(query, &Limits::default()).unwrap();
+            ready(execute(&query, &history, &Cx::new(NOW))).unwrap()
+        };
+        assert_eq!(answer.rows.len(), 20, "{query}");
+        let instead_of = instead_of.map(|(since, until)| Span { since: ms(since), until: ms(until) });
+        assert_eq!(answer.coverage.instead_of, instead_of, "{query}");
+    }
+}
+
+#[test]
+fn patterns_built_to_blow_up_end() {
+    let mut graph = Graph::new();
+    for n in 0..2000 {
+        let text = format!("{}{n}", "01".repeat(2000));
+        let metadata: Map = [("Name", text)].into_iter().collect();
+        let node = Node::new(format!("n{n}").as_str().into(), Source::of("agent", "h"), metadata, NOW);
+        graph.apply(Mutation::AddNode(node), NOW, &mut Vec::new()).unwrap();
+    }
+    let view = View::whole(graph.snapshot());
+    for pattern in ["[01]*1[01]{1900}", "(?:[01]+[01]+)+[x-z]", "(?:0|1|01|10)*[x-z]", r"(?:\\w{1,3}){5}"] {
+        let query = parse(&format!("G.V().Has('Name', Regex('{pattern}')).Count()"), &Limits::default());
+        let cx = Cx::new(NOW);
+        let (query, stop) = (query.unwrap(), cx.stop.clone());
+        let late = std::thread::spawn(move || {
+            std::thread::park_timeout(std::time::Duration::from_millis(200));
+            stop.expire();
+        });
+        let ended = execute_on(&query, &view, &cx);
+        late.thread().unpark();
+        late.join().unwrap();
+        assert!(matches!(ended, Ok(_) | Err(QueryError::Expired)), "{pattern}: {ended:?}");
+    }
+
+    let refused = |text: &str| {
+        let query = parse(text, &Limits::default()).map_err(|error| error.to_string())?;
+        execute_on(&query, &view, &Cx::new(NOW)).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let too_big = "error parsing regexp: compiled size exceeds 1048576 bytes";
+    assert_eq!(refused("G.V().Has('Name', Regex('a{1000}{1000}'))"), Err(too_big.to_owned()));
+    let many = format!("G.V().Has({})", vec![r"'Name',Regex('\w{9}')"; 33].join(","));
+    assert_eq!(refused(&many), Err("the query has more than 32 regular expressions".to_owned()));
+    let deep = format!("G.V().Has('Name', Regex('{}a{}'))", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(refused(&deep).unwrap_err().starts_with("error parsing regexp: "));
+}
+
+#[test]
+fn numbers_of_any_size_are_survived() {
+    let view = graph(1);
+    for number in ["99999999999999999999", "-99999999999999999999", "9223372036854775807", &"9".repeat(300)] {
+        for query in [
+            format!("G.V().Has('MTU', {number})"),
+            format!("G.V().Has('MTU', Gt({number}))"),
+            format!("G.V().Limit({number})"),
+            format!("G.V().Range({number},{number})"),
+            format!("G.V().Descendants({number})"),
+            format!("G.V().Metrics().Aggregates({number})"),
+            format!("G.At({number}, {number}).V()"),
+        ] {
+            survives(&view, &query);
+        }
+    }
+    let count = |query: &str| ask(&view, query).map(|answer| answer.rows.len()).map_err(|e| e.to_string());
+    assert_eq!(count("G.V().Has('MTU', Lt(99999999999999999999))"), Ok(9));
+    assert_eq!(
+        count("G.V().Limit(99999999999999999999)"),
+        Err("100000000000000000000 is not an integer".to_owned())
+    );
+    let error = parse(&format!("G.V({})", "9".repeat(400)), &Limits::default()).unwrap_err();
+    assert!(error.message.starts_with("Expected number token, got: 999"), "{error}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn arguments(step: &StepDef) -> String {
         Slot::Duration => "duration",
         Slot::Address => "address",
         Slot::Metadata => "Metadata(…)",
+        Slot::Metric => "metric",
     });
     words.collect::<Vec<_>>().join(", ")
 }

@@ -14,6 +14,8 @@ pub(super) const DEF: StepDef = StepDef {
         (Kind::Paths, Kind::Number),
         (Kind::List, Kind::Number),
         (Kind::NextHops, Kind::Number),
+        (Kind::Metrics, Kind::Number),
+        (Kind::Sockets, Kind::Number),
     ],
     args: &[],
     parse: |args| {

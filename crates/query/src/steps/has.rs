@@ -2,20 +2,28 @@
 
 use std::sync::Arc;
 
-use skydive_value::{FieldRef, Fields, Filter, Hint, Map, Matcher, Path, SmolStr, Test, Value};
+use skydive_value::{FieldRef, Fields, Filter, Hint, Map, Path, SmolStr, Test, Value};
 
+use crate::check::Check;
 use crate::operation::Operation;
 use crate::plan::{Form, Wish};
+use crate::rows::Records;
 use crate::run::Run;
 use crate::standing::SetStep;
 use crate::{Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
 const ELEMENTS: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges)];
+const FILTERED: &[(Kind, Kind)] = &[
+    (Kind::Nodes, Kind::Nodes),
+    (Kind::Edges, Kind::Edges),
+    (Kind::List, Kind::List),
+    (Kind::Sockets, Kind::Sockets),
+];
 
 pub(super) const HAS: StepDef = StepDef {
     name: "Has",
     about: "keeps what has a field, or all of these fields",
-    on: &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges), (Kind::List, Kind::List)],
+    on: FILTERED,
     args: &[Slot::Conditions],
     parse: |args| Ok(Box::new(Has { args, any: false })),
 };
@@ -23,7 +31,7 @@ pub(super) const HAS: StepDef = StepDef {
 pub(super) const HAS_EITHER: StepDef = StepDef {
     name: "HasEither",
     about: "keeps what has one of these fields",
-    on: ELEMENTS,
+    on: FILTERED,
     args: &[Slot::Conditions],
     parse: |args| Ok(Box::new(Has { args, any: true })),
 };
@@ -58,7 +66,7 @@ struct Presence(Filter);
 struct Keep(Filter);
 
 /// An object in a list of values. A name with dots is first looked for as it stands: `ValueMap` makes such names.
-struct Record<'a>(&'a Map);
+pub(super) struct Record<'a>(pub &'a Map);
 
 fn key(args: &Args, step: &str) -> Result<Path, ParseError> {
     let text = format!("{step} accepts only one parameter of type string");
@@ -100,13 +108,35 @@ impl Operation for Keep {
     }
 
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
-        let matcher = Matcher::new(&self.0);
+        let check = Check::new(&self.0);
         Ok(match rows {
-            Rows::Nodes(nodes) => Rows::Nodes(keep(nodes, &matcher, run)?),
-            Rows::Edges(edges) => Rows::Edges(keep(edges, &matcher, run)?),
-            Rows::List(mut values) => {
-                values.retain(|value| value.as_map().is_some_and(|map| matcher.matches(&Record(map))));
-                Rows::List(values)
+            Rows::Nodes(nodes) => Rows::Nodes(keep(nodes, &check, run)?),
+            Rows::Edges(edges) => Rows::Edges(keep(edges, &check, run)?),
+            Rows::List(values) => {
+                let mut kept = Vec::new();
+                for value in values {
+                    if let Some(map) = value.as_map()
+                        && check.passes(&Record(map), run)?
+                    {
+                        kept.push(value);
+                    }
+                }
+                Rows::List(kept)
+            }
+            Rows::Sockets(Records(of)) => {
+                let mut left = Vec::new();
+                for (node, sockets) in of {
+                    let mut kept = Vec::new();
+                    for socket in sockets {
+                        if check.passes(&Record(&socket), run)? {
+                            kept.push(socket);
+                        }
+                    }
+                    if !kept.is_empty() {
+                        left.push((node, kept));
+                    }
+                }
+                Rows::Sockets(Records(left))
             }
             other => return Err(other.unplanned()),
         })
@@ -115,13 +145,12 @@ impl Operation for Keep {
 
 fn keep<T: Fields>(
     elements: Vec<Arc<T>>,
-    matcher: &Matcher<'_>,
+    check: &Check<'_>,
     run: &Run<'_>,
 ) -> Result<Vec<Arc<T>>, QueryError> {
     let mut kept = Vec::new();
     for element in elements {
-        run.tick()?;
-        if matcher.matches(&*element) {
+        if check.passes(&*element, run)? {
             kept.push(element);
         }
     }

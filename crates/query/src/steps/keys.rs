@@ -6,6 +6,7 @@ use foldhash::HashSet;
 use skydive_graph::key::{self, attribute};
 use skydive_value::{Map, SmolStr, Value};
 
+use crate::metric::COUNTERS;
 use crate::operation::Operation;
 use crate::run::Run;
 use crate::{Kind, Plan, QueryError, Rows, Step, StepDef};
@@ -13,7 +14,7 @@ use crate::{Kind, Plan, QueryError, Rows, Step, StepDef};
 pub(super) const DEF: StepDef = StepDef {
     name: "Keys",
     about: "the names of the fields that elements have",
-    on: &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List)],
+    on: &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List), (Kind::Metrics, Kind::List)],
     args: &[],
     parse: |_| Ok(Box::new(Keys)),
 };
@@ -41,7 +42,7 @@ impl Step for Keys {
 impl Operation for Keys {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let mut names: BTreeSet<SmolStr> = BTreeSet::new();
-        if !rows.is_empty() {
+        if !rows.is_empty() && rows.kind() != Kind::Metrics {
             names.extend(attribute::ALL.map(SmolStr::new_static));
         }
         match &rows {
@@ -53,6 +54,13 @@ impl Operation for Keys {
                     names.extend([attribute::PARENT, attribute::CHILD].map(SmolStr::new_static));
                 }
                 collect(edges.iter().map(|edge| &*edge.metadata), &mut names, run)?;
+            }
+            // Counters that are zero are left out; they are fields of the metric all the same.
+            Rows::Metrics(records) => {
+                collect(records.maps(), &mut names, run)?;
+                if COUNTERS.iter().any(|counter| names.contains(*counter)) {
+                    names.extend(COUNTERS.map(SmolStr::new_static));
+                }
             }
             other => return Err(other.unplanned()),
         }

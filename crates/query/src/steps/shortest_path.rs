@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use skydive_graph::Node;
-use skydive_value::{Filter, Id, Matcher};
+use skydive_value::{Filter, Id};
 
+use crate::check::Check;
 use crate::operation::Operation;
 use crate::run::Run;
 use crate::view::Way;
@@ -93,13 +94,16 @@ impl FindPaths {
             queue.push_back(node.clone());
             Ok(if missing.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
-        let through = self.through.as_ref().map(Matcher::new);
+        let through = self.through.as_ref().map(Check::new);
         while let Some(node) = queue.pop_front() {
             if missing.is_empty() {
                 break;
             }
             run.graph.each_edge_at(&node.id, Way::Both, run, |edge, far| {
-                let is_open = through.as_ref().is_none_or(|m| m.matches(&edge));
+                let is_open = match &through {
+                    Some(check) => check.passes(&edge, run)?,
+                    None => true,
+                };
                 if is_open && !toward.contains_key(&far.id) {
                     missing.remove(&far.id);
                     toward.insert(far.id.clone(), Some(node.clone()));

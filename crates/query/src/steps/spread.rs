@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use foldhash::HashSet;
 use skydive_graph::key::{RELATION_TYPE, relation};
-use skydive_value::{Filter, Id, Matcher};
+use skydive_value::{Filter, Id};
 
+use crate::check::Check;
 use crate::operation::Operation;
 use crate::run::Run;
 use crate::view::Way;
@@ -87,7 +88,7 @@ impl Step for Spread {
 impl Operation for Spread {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let run = &*run;
-        let matcher = Matcher::new(&self.edges);
+        let check = Check::new(&self.edges);
         let mut known: HashSet<Id> = HashSet::default();
         let mut nodes = rows.into_nodes()?;
         nodes.retain(|node| known.insert(node.id.clone()));
@@ -99,7 +100,7 @@ impl Operation for Spread {
                 run.tick()?;
                 let id = nodes[at].id.clone();
                 run.graph.each_edge_at(&id, self.way, run, |edge, far| {
-                    if matcher.matches(&edge) && known.insert(far.id.clone()) {
+                    if check.passes(&edge, run)? && known.insert(far.id.clone()) {
                         run.check_room(nodes.len() + 1)?;
                         nodes.push(far.clone());
                     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use foldhash::HashSet;
 use skydive_graph::Node;
-use skydive_value::{Filter, Id, Matcher};
+use skydive_value::{Filter, Id};
 
+use crate::check::Check;
 use crate::operation::Operation;
 use crate::run::Run;
 use crate::standing::SetStep;
@@ -45,11 +46,13 @@ impl Operation for Cut {
             Rows::Nodes(nodes) => self.between(nodes, run)?,
             Rows::Paths(paths) => self.between(paths.into_iter().flatten().collect(), run)?,
             Rows::Edges(edges) => {
-                let matcher = self.0.as_ref().map(Matcher::new);
+                let check = self.check();
                 let mut nodes = Vec::new();
                 let mut ids = Vec::new();
-                for edge in edges.iter().filter(|e| matcher.as_ref().is_none_or(|m| m.matches(&***e))) {
-                    run.tick()?;
+                for edge in &edges {
+                    if !check.passes(&**edge, run)? {
+                        continue;
+                    }
                     let ends = [run.graph.node(&edge.parent), run.graph.node(&edge.child)];
                     if let [Some(parent), Some(child)] = ends {
                         nodes.extend([parent.clone(), child.clone()]);
@@ -66,22 +69,27 @@ impl Operation for Cut {
 }
 
 impl Cut {
+    fn check(&self) -> Check<'_> {
+        static ALL: Filter = Filter::all();
+        Check::new(self.0.as_ref().unwrap_or(&ALL))
+    }
+
     /// The nodes and every edge whose two ends are among them.
-    fn between(&self, nodes: Vec<Arc<Node>>, run: &Run<'_>) -> Result<View, QueryError> {
-        let matcher = self.0.as_ref().map(Matcher::new);
-        let chosen: HashSet<&Id> = nodes.iter().map(|node| &node.id).collect();
+    fn between(&self, mut nodes: Vec<Arc<Node>>, run: &Run<'_>) -> Result<View, QueryError> {
+        let check = self.check();
+        let mut chosen: HashSet<Id> = HashSet::default();
+        nodes.retain(|node| chosen.insert(node.id.clone()));
         let mut edges = Vec::new();
-        for id in &chosen {
+        for node in &nodes {
             run.tick()?;
-            run.graph.each_edge_at(id, Way::Out, run, |edge, child| {
-                if chosen.contains(&child.id) && matcher.as_ref().is_none_or(|m| m.matches(&edge)) {
+            run.graph.each_edge_at(&node.id, Way::Out, run, |edge, child| {
+                if chosen.contains(&child.id) && check.passes(&edge, run)? {
                     run.check_room(edges.len() + 1)?;
                     edges.push(edge.id().clone());
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        drop(chosen);
         Ok(View::part(&run.graph, nodes, edges))
     }
 }

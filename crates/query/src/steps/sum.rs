@@ -1,16 +1,17 @@
 //! `Sum`: the numbers in a field, added up.
 
 use skydive_graph::{Edge, Node};
-use skydive_value::{Map, Path, Value};
+use skydive_value::{Map, Path, SmolStr, Value};
 
+use crate::metric::{COUNTERS, Metric, sum_of};
 use crate::operation::Operation;
 use crate::run::Run;
 use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
 
 pub(super) const DEF: StepDef = StepDef {
     name: "Sum",
-    about: "the sum of a field",
-    on: &[(Kind::Nodes, Kind::Number), (Kind::Edges, Kind::Number)],
+    about: "the sum of a field; of metrics, of all fields when none is given",
+    on: &[(Kind::Nodes, Kind::Number), (Kind::Edges, Kind::Number), (Kind::Metrics, Kind::Value)],
     args: &[Slot::Key],
     parse: |args| Ok(Box::new(Sum(args))),
 };
@@ -21,15 +22,26 @@ struct Sum(Args);
 #[derive(Debug)]
 struct AddUp(Path);
 
+/// Of metrics: all fields, or one.
+#[derive(Debug)]
+struct AddMetrics(Option<SmolStr>);
+
 impl Step for Sum {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        if plan.kind() == Kind::Metrics && self.0.given.is_empty() {
+            plan.push(AddMetrics(None));
+            return Ok(());
+        }
         let [key] = self.0.given.as_slice() else {
             return Err(QueryError::argument("Sum requires 1 parameter", self.0.offset));
         };
         let Some(name) = key.arg.as_text() else {
             return Err(QueryError::argument("Sum parameter has to be a string key", key.offset));
         };
-        plan.push(AddUp(Path::parse(name)));
+        match plan.kind() {
+            Kind::Metrics => plan.push(AddMetrics(Some(name.clone()))),
+            _ => plan.push(AddUp(Path::parse(name))),
+        }
         Ok(())
     }
 }
@@ -65,5 +77,31 @@ impl Operation for AddUp {
             other => return Err(other.unplanned()),
         }
         Ok(Rows::Number(sum))
+    }
+}
+
+impl Operation for AddMetrics {
+    fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let records = rows.into_metrics()?;
+        let Some(field) = &self.0 else {
+            let mut sum: Option<Metric> = None;
+            for map in records.maps() {
+                run.tick()?;
+                let metric = Metric::of(map);
+                match &mut sum {
+                    Some(sum) => sum.add(&metric),
+                    None => sum = Some(metric),
+                }
+            }
+            return Ok(Rows::Value(sum.map_or(Value::Null, |sum| Value::from(sum.into_map()))));
+        };
+        match sum_of(records.maps(), field) {
+            Some(sum) => Ok(Rows::Value(sum)),
+            // A counter that is zero is left out of a metric.
+            None if records.0.is_empty() || COUNTERS.contains(&field.as_str()) => {
+                Ok(Rows::Value(Value::Int(0)))
+            }
+            None => Err(QueryError::Sum("Field not found".to_owned())),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! `Values` and `ValueMap`: fields of elements, as they are stored.
 
-use std::sync::Arc;
-
 use skydive_value::{FieldRef, Fields, Hint, Map, Path, SmolStr, Value};
 
 use crate::operation::Operation;
 use crate::run::Run;
+use crate::steps::has::Record;
 use crate::{Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
 
-const ON: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List)];
+const ON: &[(Kind, Kind)] =
+    &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List), (Kind::Sockets, Kind::List)];
 
 pub(super) const VALUES: StepDef = StepDef {
     name: "Values",
@@ -57,8 +57,9 @@ impl Step for Read {
 impl Operation for Read {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         match rows {
-            Rows::Nodes(nodes) => self.read(&nodes, run),
-            Rows::Edges(edges) => self.read(&edges, run),
+            Rows::Nodes(nodes) => self.read(nodes.iter().map(|node| &**node), run),
+            Rows::Edges(edges) => self.read(edges.iter().map(|edge| &**edge), run),
+            Rows::Sockets(records) => self.read(records.maps().map(Record).collect::<Vec<_>>().iter(), run),
             other => Err(other.unplanned()),
         }
     }
@@ -66,7 +67,11 @@ impl Operation for Read {
 
 impl Read {
     /// Empty lists and maps are left out of `Values`, elements without any of the fields out of both.
-    fn read<T: Fields>(&self, elements: &[Arc<T>], run: &Run<'_>) -> Result<Rows, QueryError> {
+    fn read<'a, T: Fields + 'a>(
+        &self,
+        elements: impl Iterator<Item = &'a T>,
+        run: &Run<'_>,
+    ) -> Result<Rows, QueryError> {
         let keys: Vec<(&SmolStr, Path, Hint)> =
             self.keys.iter().map(|k| (k, Path::parse(k), Hint::default())).collect();
         let mut values = Vec::new();
