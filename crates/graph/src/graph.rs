@@ -1,6 +1,5 @@
 //! The graph and its owner's operations.
 
-use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use hashbrown::{HashMap, HashSet, HashTable};
 use skydive_value::{Id, Map, Shapes, SmolStr, Timestamp, Value};
 
 use crate::element::relation_of;
-use crate::index::{Near, node_entries, push_entries};
+use crate::index::{node_entries, push_entries};
 use crate::key;
 use crate::stored::{StoredEdge, spread};
 use crate::{
@@ -187,7 +186,7 @@ impl Graph {
         let stored = &self.now.stored;
         let mut ahead = [Ahead::default(); TOUCH_AHEAD];
         let mut keys = [None; TOUCH_AHEAD];
-        let mut near = Near::default();
+        let mut near = stored.near;
         self.entries.clear();
         for ((mutation, ahead), key) in mutations.iter().zip(&mut ahead).zip(&mut keys) {
             match mutation {
@@ -224,6 +223,7 @@ impl Graph {
             black_box(node.metadata.at(field).is_some_and(|value| matches!(value, Value::Null)));
         }
         stored.node_index.prefetch(&self.entries);
+        self.now.stored.near = near;
         ahead
     }
 
@@ -253,11 +253,17 @@ impl Graph {
         node.deleted_at = None;
         let node = Arc::new(node);
         let hash = self.now.stored.hash_id(&node.id);
-        let known = ahead.entries.and_then(|(from, to)| self.entries.get(from..to));
-        let entries = known.map_or_else(|| Cow::Owned(node_entries(&self.now.stored, &node)), Cow::Borrowed);
-        for entry in &*entries {
+        let before = self.entries.len();
+        let (from, to) = ahead.entries.unwrap_or_else(|| {
+            let mut near = self.now.stored.near;
+            push_entries(&self.now.stored, &node, &mut near, &mut self.entries);
+            self.now.stored.near = near;
+            (before, self.entries.len())
+        });
+        for entry in self.entries.get(from..to).unwrap_or_default() {
             self.now.stored.node_index.insert(*entry, place);
         }
+        self.entries.truncate(before);
         *self.now.stored.nodes.at_mut(place as usize) = Some(node.clone());
         self.node_ids.insert_unique(wide(hash), Spot { hash, place }, |spot| wide(spot.hash));
         self.now.stored.node_count += 1;

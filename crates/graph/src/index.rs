@@ -3,7 +3,7 @@
 //! An entry is the hash of a key and of one text found under it. The texts are exactly those that an equality
 //! filter would compare (elements of lists included), so that a lookup and a scan agree.
 
-use skydive_value::{FieldRef, Path};
+use skydive_value::{FieldRef, Fields, Hint, Path};
 
 use crate::stored::Stored;
 use crate::{Node, key};
@@ -39,7 +39,25 @@ pub(crate) fn push_entries(stored: &Stored, node: &Node, near: &mut Near, hashes
 
 /// The entries of one node.
 pub(crate) fn node_entries(stored: &Stored, node: &Node) -> Vec<u32> {
-    let mut hashes = Vec::with_capacity(key::INDEXED.len() + 4);
-    push_entries(stored, node, &mut Near::default(), &mut hashes);
+    let (mut near, mut hashes) = (stored.near, Vec::with_capacity(key::INDEXED.len() + 4));
+    push_entries(stored, node, &mut near, &mut hashes);
     hashes
+}
+
+/// A node whose indexed keys are looked for where the node added last has them, which costs less than to remember its
+/// shape when it is the only one that is asked.
+pub(crate) struct Once<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) near: &'a Near,
+}
+
+impl Fields for Once<'_> {
+    #[inline]
+    fn field<'a>(&'a self, path: &'a Path, hint: &Hint) -> Option<FieldRef<'a>> {
+        let Some(near) = indexed(path).and_then(|number| self.near.get(number)) else {
+            return self.node.field(path, hint);
+        };
+        let metadata = &self.node.metadata;
+        metadata.at(metadata.position(path.first(), *near)?).map(FieldRef::Value)
+    }
 }

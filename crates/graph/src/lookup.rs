@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use skydive_prefetch::prefetch;
 use skydive_value::{Filter, Id, Matcher, Path, Test};
 
-use crate::index::indexed;
+use crate::index::{Once, indexed};
 use crate::key::attribute;
 use crate::postings::Places;
 use crate::{EdgeView, Node, Snapshot};
@@ -239,8 +239,14 @@ impl<'a> NodesFound<'a> {
     #[inline]
     fn passes(&mut self, place: u32) -> Option<&'a Arc<Node>> {
         let node = self.snapshot.stored.node_at(place)?;
+        // Most often there is one candidate: then nothing is worth remembering for the next.
+        let passes = if self.tally.n == 0 {
+            self.matcher.matches(&Once { node, near: &self.snapshot.stored.near })
+        } else {
+            self.matcher.matches(&**node)
+        };
         self.tally.add();
-        self.matcher.matches(&**node).then_some(node)
+        passes.then_some(node)
     }
 }
 

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use skydive_value::{Id, Map, Path, Timestamp};
 
 use crate::chunks::{Chunks, Item};
-use crate::index::indexed;
+use crate::index::{Near, indexed};
 use crate::key::attribute;
 use crate::postings::Postings;
 use crate::{Edge, Node, Source};
@@ -28,6 +28,8 @@ pub(crate) struct Stored {
     /// Edges by the place of their child.
     pub(crate) incoming: Postings,
     pub(crate) hasher: RandomState,
+    /// Where the node added last has its indexed keys: a guess for any other.
+    pub(crate) near: Near,
 }
 
 /// Where a node may live.
