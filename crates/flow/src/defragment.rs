@@ -241,8 +241,15 @@ impl Defragmenter {
     /// Adds a part to its datagram, and gives that when nothing is missing.
     fn take(&mut self, part: &Part<'_>, now: Timestamp) -> Result<Option<u32>, BadFragment> {
         let place = match self.places.get(&part.key) {
-            Some(&place) => place,
-            None => self.begin(part.key),
+            Some(&place) if now.since(self.datagrams[place as usize].last) <= Self::IDLE => place,
+            known => {
+                // An identification is used again: what was not flushed yet is of another datagram.
+                if let Some(&old) = known {
+                    self.remove(old);
+                    self.counters.expired += 1;
+                }
+                self.begin(part.key)
+            }
         };
         let datagram = &mut self.datagrams[place as usize];
         datagram.last = now;

@@ -335,6 +335,37 @@ fn fragments_of_fragments_are_put_together() {
     assert_eq!(counts(&found[1])[1], inner.len() as u64);
 }
 
+/// Three tunnels, each of whose packets came in fragments: there is an end to putting together, and it is told of.
+#[test]
+fn fragments_further_in_are_counted_as_they_came() {
+    let cut = |packet: &[u8], id: u8, size| -> Vec<Vec<u8>> {
+        let pieces = fragments(&ip4(A, B, 47, &gre(0x0800, packet)), id, size);
+        assert_eq!(pieces.len(), 2);
+        pieces
+    };
+    let inner = fragments(&ip4(C, D, 17, &udp(40000, 9999, &[1; 100])), 3, 56);
+    let middle = inner.iter().zip(0..).flat_map(|(piece, id)| cut(piece, id, 56));
+    let outer: Vec<_> = middle.zip(0..).flat_map(|(piece, id)| cut(&piece, id, 40)).collect();
+    let sent: Vec<Sent> = outer.iter().map(|piece| (0, eth(0x0800, piece))).collect();
+    assert_eq!((inner.len(), sent.len()), (2, 8));
+    let found = flows(defragment(), &sent);
+    assert_eq!(paths(&found), ["Ethernet/IPv4/Fragment/GRE", "IPv4/Fragment/GRE", "IPv4/Fragment"]);
+    let told: Vec<_> =
+        found.iter().map(|flow| flow.ip.unwrap()).map(|ip| (ip.fragments, ip.fragment_errors)).collect();
+    assert_eq!(told, [(4, 0), (2, 0), (0, 2)]);
+    assert_eq!(found.iter().map(|flow| flow.metric.ab_packets).collect::<Vec<_>>(), [4, 2, 2]);
+}
+
+/// An identification comes again after 65536 datagrams.
+#[test]
+fn fragments_of_long_ago_are_of_another_datagram() {
+    let pieces = fragments(&ip4(A, B, 17, &udp(40000, 9999, &[1; 64])), 7, 40);
+    let at = |ms, piece: usize| (ms, between(false, &pieces[piece]));
+    assert!(flows(defragment(), &[at(0, 0), at(40_000, 1)]).is_empty());
+    assert_eq!(flows(defragment(), &[at(0, 0), at(40_000, 1), at(40_001, 0)])[0].metric.ab_packets, 1);
+    assert_eq!(flows(defragment(), &[at(0, 0), at(20_000, 1)]).len(), 1);
+}
+
 /// IP in IP stays one flow: so do the fragments of the inner one.
 #[test]
 fn fragments_in_ip_in_ip_are_told_of() {

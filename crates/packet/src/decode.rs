@@ -93,7 +93,7 @@ impl Decoder {
             return layers.finish(0, End::Nothing);
         }
         let first = if first == LayerKind::RawIp { network::first_of_raw(bytes) } else { first };
-        self.walk(bytes, first, 0, layers);
+        self.walk(bytes, first, layers);
     }
 
     /// Finds the layers behind the first `kept` of `layers` again, in a packet that begins with the same headers and
@@ -101,20 +101,27 @@ impl Decoder {
     /// layers kept reach to the end of the packet.
     #[cold]
     pub fn decode_behind(&self, bytes: &[u8], kept: usize, next: LayerKind, layers: &mut Layers) {
-        let bytes = bytes.get(..u32::MAX as usize).unwrap_or(bytes);
-        layers.extend_to(bytes.len() as u32, kept);
-        self.walk(bytes, next, kept, layers);
+        let start = layers.extend_to(bytes.len() as u32, kept);
+        let mut behind = Layers::new();
+        self.decode_from(bytes.get(start as usize..).unwrap_or_default(), next, &mut behind);
+        let mut found = kept;
+        for &layer in behind.as_slice() {
+            if !layers.put(found, Layer { start: start + layer.start, end: start + layer.end, ..layer }) {
+                return layers.finish(found, End::TooDeep);
+            }
+            found += 1;
+        }
+        layers.finish(found, behind.end());
     }
 
-    /// Finds the layers behind those `found` already, from one of kind `first` on.
-    fn walk(&self, packet: &[u8], first: LayerKind, found: usize, layers: &mut Layers) {
-        let (mut kind, mut found) = (first, found);
-        let mut start =
-            layers.before(found).map_or(0, |layer| layer.start as usize + usize::from(layer.header));
+    fn walk(&self, packet: &[u8], first: LayerKind, layers: &mut Layers) {
+        let mut kind = first;
+        let mut start = 0;
         // The bytes behind the last header, without what a length field cut off.
-        let mut rest = packet.get(start..).unwrap_or_default();
+        let mut rest = packet;
         // Whether some header says that there were more bytes than were captured.
         let mut cut = false;
+        let mut found = 0;
         let end = loop {
             let read = match kind {
                 LayerKind::Ethernet => link::ethernet(rest),

@@ -197,11 +197,14 @@ impl Layers {
         self.items.get(at.checked_sub(1)?)
     }
 
-    /// Lets the first `count` layers reach to `end`.
-    pub(crate) fn extend_to(&mut self, end: u32, count: usize) {
+    /// Lets the first `count` layers reach to `end`, and says where the next begins.
+    pub(crate) fn extend_to(&mut self, end: u32, count: usize) -> u32 {
+        let mut start = 0;
         for layer in self.items.iter_mut().take(count) {
             layer.end = end;
+            start = layer.start.saturating_add(layer.header.into());
         }
+        start.min(end)
     }
 
     /// Keeps the layer at place `at`; false if there is no such place.
