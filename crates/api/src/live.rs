@@ -22,9 +22,11 @@ use tokio_util::sync::CancellationToken;
 use crate::foreign;
 use crate::telemetry::OncePerSecond;
 
+mod decide;
 mod fanout;
 mod published;
 
+use decide::{Decision, Leads};
 pub use fanout::{Ended, Subscription};
 pub(crate) use fanout::{Fanout, Mark};
 
@@ -76,6 +78,7 @@ pub struct LiveOwner {
     derive: Derive,
     subscribers: Fanout,
     foreign_log: OncePerSecond,
+    leads: Leads,
 }
 
 /// The owner has stopped.
@@ -87,6 +90,7 @@ pub struct Stopped;
 enum Request {
     Apply { mutations: Vec<Mutation>, by: By },
     Publish { publication: Publication, done: oneshot::Sender<()> },
+    Decide(Decision),
     Snapshot(oneshot::Sender<Snapshot>),
     Subscribe { bound: usize, mark: Option<Mark>, reply: oneshot::Sender<(Snapshot, Subscription)> },
 }
@@ -96,6 +100,8 @@ enum Request {
 enum By {
     /// Of the program itself.
     Us,
+    /// The same, beside whoever made the elements.
+    Decision,
     /// Of an origin that may touch only what it made.
     Origin(SmolStr),
     /// Of publishers of a service type.
@@ -125,6 +131,7 @@ impl LiveGraph {
             derive,
             subscribers: Fanout::default(),
             foreign_log: OncePerSecond::default(),
+            leads: Leads::default(),
         };
         (Self { requests: sender, counters }, owner)
     }
@@ -246,6 +253,11 @@ impl LiveOwner {
                         self.heed(&mut graph, publication, &mut events);
                         let _ = done.send(());
                     }
+                    Request::Decide(decision) => {
+                        let (mutations, told) = decision.of(&graph);
+                        self.apply(&mut graph, mutations, &By::Decision, &mut events);
+                        told(graph.snapshot());
+                    }
                     Request::Snapshot(reply) => {
                         // Who asked may have gone: nothing is lost with the answer.
                         let _ = reply.send(graph.snapshot());
@@ -280,21 +292,32 @@ impl LiveOwner {
         let now = self.clock.now();
         let mut settled = events.len();
         match by {
-            By::Us => self.apply_all(graph, mutations, now, events),
+            By::Us | By::Decision => self.apply_all(graph, mutations, now, events),
             // Whose an element is may depend on the mutation before.
             By::Origin(origin) => {
                 for mutation in mutations {
-                    let allowed = self.allowed(graph, origin, mutation);
+                    let mut allowed = self.allowed(graph, origin, mutation);
+                    if let Some(mutation) = &mut allowed {
+                        self.leads.carry(mutation);
+                    }
                     self.apply_all(graph, allowed.into_iter().collect(), now, events);
                 }
             }
             By::Publisher(client_type) => {
                 for mutation in mutations {
-                    let meant = published::meant(graph, client_type, mutation);
+                    let (meant, before) = (published::meant(graph, client_type, mutation), events.len());
+                    let is_counted_here = meant.iter().all(published::has_no_revision);
                     self.apply_all(graph, meant, now, events);
+                    if is_counted_here {
+                        self.leads.count(&events[before..]);
+                    }
                 }
             }
         }
+        if let By::Decision = by {
+            self.leads.count(&events[settled..]);
+        }
+        let begin = settled;
         for round in 0..DERIVE_ROUNDS {
             if settled == events.len() {
                 break;
@@ -307,6 +330,7 @@ impl LiveOwner {
             }
             self.apply_all(graph, derived, now, events);
         }
+        self.leads.forget(&events[begin..]);
     }
 
     fn apply_all(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
@@ -27,6 +27,8 @@ pub(crate) enum Guard {
     Open,
     /// Reading the object, whatever the verb.
     Read(&'static str),
+    /// Reading the object to read it, writing it to do anything else.
+    Resource(&'static str),
     /// Use of the WebSocket at the route's path.
     WebSocket,
 }
@@ -48,11 +50,12 @@ pub(crate) async fn check(State(rules): State<Arc<Rules>>, request: Request, nex
     if request.method() == Method::OPTIONS {
         return next.run(request).await;
     }
-    let path = request.uri().path();
+    let path = place(&request);
     let refusal = match rules.guard(path) {
         None | Some(Guard::Open) => None,
         Some(Guard::Read(object)) => (!rules.permission.allows(ANONYMOUS, object, "read"))
             .then(|| StatusCode::METHOD_NOT_ALLOWED.into_response()),
+        Some(Guard::Resource(object)) => refuse_resource(&rules, object, path, request.method()),
         Some(Guard::WebSocket) => (!rules.permission.allows(ANONYMOUS, WEBSOCKET, path))
             .then(|| respond::closing(StatusCode::FORBIDDEN)),
     };
@@ -60,4 +63,28 @@ pub(crate) async fn check(State(rules): State<Arc<Rules>>, request: Request, nex
         Some(refusal) => refusal,
         None => next.run(request).await,
     }
+}
+
+/// The path of the route that serves a request, with its parameters as they are declared.
+pub(crate) fn place(request: &Request) -> &str {
+    match request.extensions().get::<MatchedPath>() {
+        Some(path) => path.as_str(),
+        None => request.uri().path(),
+    }
+}
+
+/// The words are those that clients of the original show; lists and patches are refused without.
+fn refuse_resource(rules: &Rules, object: &str, path: &str, method: &Method) -> Option<Response> {
+    let reads = [Method::GET, Method::HEAD].contains(method);
+    let action = if reads { "read" } else { "write" };
+    if rules.permission.allows(ANONYMOUS, object, action) {
+        return None;
+    }
+    let is_list = reads && !path.ends_with('}');
+    Some(if is_list || *method == Method::PATCH {
+        StatusCode::METHOD_NOT_ALLOWED.into_response()
+    } else {
+        let text = format!("'{ANONYMOUS}' has no '{action}' permission on '{object}'");
+        respond::error(StatusCode::METHOD_NOT_ALLOWED, text)
+    })
 }

@@ -11,7 +11,7 @@ use axum::routing::MethodRouter;
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use prometheus_client::registry::Registry;
-use skydive_proto::Identity;
+use skydive_proto::{Identity, ResourceStore};
 use skydive_value::Clock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -21,9 +21,9 @@ use tower_http::compression::CompressionLayer;
 use crate::filtered::Filters;
 use crate::permission::{self, Guard};
 use crate::{
-    AgentEndpoint, ApiSettings, ApiTelemetry, Page, Permission, PubSub, Publications, StatusReport,
-    Subscriptions, Topology, agent_link, compression, cors, identity, metrics, page, publisher, pubsub,
-    respond, status, subscriber, topology,
+    AgentEndpoint, ApiSettings, ApiTelemetry, ConfigKeys, Elements, Page, Permission, PubSub, Publications,
+    StatusReport, Subscriptions, Topology, agent_link, compression, config_key, cors, elements, identity,
+    metrics, page, publisher, pubsub, resources, respond, status, steps, subscriber, topology,
 };
 
 /// What a server serves. Routes of absent areas do not exist.
@@ -32,6 +32,12 @@ pub struct Areas {
     pub identity: Identity,
     /// `/api/topology`.
     pub topology: Option<Arc<dyn Topology>>,
+    /// `/api/node` and `/api/edge`.
+    pub elements: Option<Elements>,
+    /// `/api/<kind>` of all kinds that a store keeps.
+    pub resources: Option<Arc<dyn ResourceStore>>,
+    /// `/api/config/{key}`.
+    pub config: Option<Arc<ConfigKeys>>,
     /// `/api/status`.
     pub status: Option<Arc<dyn StatusReport>>,
     /// `/ws/subscriber`.
@@ -83,6 +89,9 @@ impl Areas {
         Self {
             identity,
             topology: None,
+            elements: None,
+            resources: None,
+            config: None,
             status: None,
             subscriptions: None,
             publications: None,
@@ -107,7 +116,12 @@ impl Rules {
 pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permission>) -> Router {
     let serving = Arc::new(serving);
     let mut routes = vec![identity::route(&serving)];
-    routes.extend(areas.topology.map(|area| topology::route(area, &serving)));
+    if let Some(area) = areas.topology {
+        routes.extend([topology::route(area, &serving), steps::route()]);
+    }
+    routes.extend(areas.elements.iter().flat_map(|area| elements::routes_of_graph(area, &serving)));
+    routes.extend(areas.resources.iter().flat_map(|store| resources::routes_of_store(store, &serving)));
+    routes.extend(areas.config.map(config_key::route));
     routes.extend(areas.status.map(status::route));
     routes.extend(areas.publications.map(|area| publisher::route(area, &serving)));
     if let Some(area) = areas.subscriptions {
@@ -149,7 +163,7 @@ fn not_found(rules: &Rules, request: &Request) -> Response {
 }
 
 async fn count(State(rules): State<Arc<Rules>>, request: Request, next: Next) -> Response {
-    let path = rules.known(request.uri().path()).unwrap_or(OTHER);
+    let path = rules.known(permission::place(&request)).unwrap_or(OTHER);
     let response = next.run(request).await;
     rules.telemetry.request(path, response.status().as_u16());
     response

@@ -7,6 +7,7 @@
 //! told how many messages it missed. `/ws/pubsub` is the same for clients that publish too, who are not told of what
 //! they caused themselves.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -299,7 +300,15 @@ impl Session {
         }
         let Some(intake) = &mut self.intake else { return Ok(()) };
         // What happens while it waits for the graph's owner is kept.
-        let heard = self.behind.during(&mut self.events, intake.hear(&mut self.speaker, message)).await;
+        let heard = {
+            let mut hearing = pin!(intake.hear(&mut self.speaker, message));
+            let heard = self.behind.during(&mut self.events, &mut hearing).await;
+            if heard.is_err() {
+                // It ends because it does not listen; what it said is done all the same.
+                hearing.await;
+            }
+            heard
+        };
         let Heard { request, parting } = self.settle(heard.map(Ok))?;
         self.catch_up().await?;
         if let Some(request) = request {

@@ -39,6 +39,11 @@ pub(super) fn meant(graph: &Graph, client_type: &SmolStr, mutation: Mutation) ->
     }
 }
 
+/// Whether the graph counts the revision of what a mutation changes.
+pub(super) fn has_no_revision(mutation: &Mutation) -> bool {
+    matches!(mutation, Mutation::UpdateNode { stamp: None, .. } | Mutation::UpdateEdge { stamp: None, .. })
+}
+
 fn replace_node(node: Node) -> Mutation {
     Mutation::UpdateNode { id: node.id, change: Change::Metadata(node.metadata), stamp: None }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 mod agent_link;
+mod resources;
 mod rest;
 mod subscriber;
 
@@ -12,12 +13,14 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    Agent, AgentEndpoint, AgentLink, AgentSession, ApiSettings, ApiTelemetry, Areas, Conflict, Listener,
-    LiveGraph, NoAuth, Page, Permission, Queries, Roster, Server, Status, StatusReport, Subscriptions,
+    Agent, AgentEndpoint, AgentLink, AgentSession, ApiSettings, ApiTelemetry, Areas, ConfigKeys, Conflict,
+    Elements, Listener, LiveGraph, NoAuth, Page, Permission, Queries, Roster, Server, Status, StatusReport,
+    Subscriptions,
 };
 use skydive_client::{Connection, ConnectionSettings, Endpoint, Rest};
 use skydive_graph::{BoxFuture, Edge, Mutation, Node, Source};
 use skydive_proto::{AnalyzerStatus, Envelope, Handshake, Identity, Protocol};
+use skydive_store::Resources;
 use skydive_value::{Clock, Id, Map, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,7 @@ const REPLY: usize = 8 << 20;
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) live: LiveGraph,
+    pub(crate) resources: Arc<Resources>,
     pub(crate) agents: Roster,
     pub(crate) subscribers: Roster,
     pub(crate) telemetry: ApiTelemetry,
@@ -126,7 +130,11 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
     live.register(&mut registry);
     let identity =
         Identity { host: "hub1".to_owned(), version: "0.1.0".to_owned(), service: "analyzer".to_owned() };
+    let resources = Arc::new(Resources::in_memory(clock.clone()).unwrap());
     let areas = Areas {
+        elements: Some(Elements { live: live.clone(), origin: "api.hub1".into() }),
+        resources: Some(resources.clone()),
+        config: Some(Arc::new(ConfigKeys::new([("a.b".to_owned(), 1.into())], []))),
         topology: Some(Arc::new(Queries::new(Arc::new(live.clone()), &settings.limits, clock.clone()))),
         status: Some(Arc::new(Report(agents.clone(), subscribers.clone(), telemetry.clone()))),
         subscriptions: Some(Subscriptions { live: live.clone(), roster: subscribers.clone() }),
@@ -142,7 +150,7 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
     let address = listener.address();
     let server = Server::new(areas, settings, telemetry.clone(), permission, clock, stop.clone());
     tokio::spawn(server.run(listener));
-    Running { address, live, agents, subscribers, telemetry, heard, known_agents, stop }
+    Running { address, live, resources, agents, subscribers, telemetry, heard, known_agents, stop }
 }
 
 impl Running {

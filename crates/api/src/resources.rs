@@ -1,0 +1,243 @@
+//! Resources by id: `/api/<kind>` and `/api/<kind>/<id>`.
+//!
+//! One set of routes serves all of them. What is behind a kind is a [`Collection`]: rows of the store ([`stored`]),
+//! whose kinds stand in [`RESOURCES`], or elements of the live graph ([`crate::elements`]).
+
+mod edge_rule;
+mod kind;
+mod node_rule;
+mod stored;
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::Value as Json;
+use skydive_graph::BoxFuture;
+use skydive_proto::{
+    JsonPatch, Pieces, ResourceStore, TtlError, YAML, first_json, header, json_of_yaml, media, parse_ttl,
+    reason,
+};
+use skydive_value::Timestamp;
+
+use crate::permission::Guard;
+use crate::respond;
+use crate::router::{Route, Serving};
+use kind::{RESOURCES, ResourceKind};
+use stored::Stored;
+
+/// What can be made, read, patched and deleted under one name.
+pub(crate) trait Collection: Send + Sync {
+    /// All of them: an object of id to resource.
+    fn list(&self) -> BoxFuture<'_, Result<Listed, Refusal>>;
+
+    /// The JSON of one.
+    fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, Refusal>>;
+
+    /// Makes one; its JSON as it is kept.
+    fn create(&self, submission: Submission) -> BoxFuture<'_, Result<Bytes, Refusal>>;
+
+    /// Changes one.
+    fn patch<'a>(&'a self, id: &'a str, body: Bytes) -> BoxFuture<'a, Result<Patched, Refusal>>;
+
+    /// Deletes one.
+    fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), Refusal>>;
+}
+
+/// Where a collection is mounted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint {
+    /// The name in paths, which is the object of permissions.
+    pub(crate) name: &'static str,
+    /// The name in messages.
+    pub(crate) title: &'static str,
+    pub(crate) list: &'static str,
+    pub(crate) item: &'static str,
+}
+
+/// Declares where a collection is mounted, by its name and the name in messages.
+macro_rules! endpoint {
+    ($name:literal, $title:literal) => {
+        $crate::resources::Endpoint {
+            name: $name,
+            title: $title,
+            list: concat!("/api/", $name),
+            item: concat!("/api/", $name, "/{*id}"),
+        }
+    };
+}
+pub(crate) use endpoint;
+
+/// All of a collection as it is answered.
+pub(crate) enum Listed {
+    Whole(Bytes),
+    Pieces(Pieces),
+}
+
+/// What a client wants to make.
+pub(crate) struct Submission {
+    pub(crate) json: Bytes,
+    /// Whether it makes sense is told after everything else was checked.
+    pub(crate) ttl: Result<Option<Duration>, TtlError>,
+}
+
+/// What became of a patch.
+pub(crate) enum Patched {
+    /// The resource after it.
+    Changed(Bytes),
+    Same,
+}
+
+/// Why something is not done.
+pub(crate) enum Refusal {
+    /// What was sent makes no sense here.
+    Wrong(String),
+    /// There is no such resource.
+    Absent,
+    /// What keeps the resources does not serve.
+    Unavailable(String),
+}
+
+const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
+
+/// The routes of all kinds in a store.
+pub(crate) fn routes_of_store(store: &Arc<dyn ResourceStore>, serving: &Arc<Serving>) -> Vec<Route> {
+    let route = |kind: &'static ResourceKind| {
+        let (limits, clock) = (serving.settings.limits, serving.clock.clone());
+        routes(kind.endpoint, Arc::new(Stored { kind, store: store.clone(), limits, clock }), serving)
+    };
+    RESOURCES.iter().flat_map(route).collect()
+}
+
+/// The routes of one collection.
+pub(crate) fn routes(
+    endpoint: Endpoint,
+    collection: Arc<dyn Collection>,
+    serving: &Arc<Serving>,
+) -> [Route; 2] {
+    let guard = Guard::Resource(endpoint.name);
+    let (all, one) = (all(collection.clone(), serving), one(endpoint.title, collection, serving));
+    [Route { path: endpoint.list, guard, action: all }, Route { path: endpoint.item, guard, action: one }]
+}
+
+fn all(collection: Arc<dyn Collection>, serving: &Arc<Serving>) -> MethodRouter {
+    let (listed, kept, serving) = (collection.clone(), serving.clone(), serving.clone());
+    get(move || async move {
+        match listed.list().await {
+            Ok(Listed::Whole(json)) => respond::typed(JSON, json),
+            Ok(Listed::Pieces(pieces)) => respond::pieces(JSON, pieces),
+            Err(refusal) => refuse(refusal, None, &kept),
+        }
+    })
+    .post(move |request: Request| async move {
+        match create(&*collection, &serving, request).await {
+            Ok(json) => (StatusCode::CREATED, respond::typed(JSON, json)).into_response(),
+            Err(response) => response,
+        }
+    })
+}
+
+fn one(title: &'static str, collection: Arc<dyn Collection>, serving: &Arc<Serving>) -> MethodRouter {
+    let absent = move |id: &str| Some(format!("{title} '{id}' not found"));
+    let (found, patched) = (collection.clone(), collection.clone());
+    let (for_get, for_patch, for_delete) = (serving.clone(), serving.clone(), serving.clone());
+    get(move |Path(id): Path<String>| async move {
+        match found.find(&id).await {
+            Ok(Some(json)) => respond::typed(JSON, json),
+            Ok(None) => refuse(Refusal::Absent, absent(&id), &for_get),
+            Err(refusal) => refuse(refusal, absent(&id), &for_get),
+        }
+    })
+    .patch(move |Path(id): Path<String>, request: Request| async move {
+        let max = for_patch.settings.limits.rest_body;
+        let body = match respond::read_body(request, max, &for_patch).await {
+            Ok(body) => body,
+            Err(response) => return response,
+        };
+        match patched.patch(&id, body).await {
+            Ok(Patched::Changed(json)) => respond::typed(JSON, json),
+            Ok(Patched::Same) => StatusCode::NOT_MODIFIED.into_response(),
+            Err(refusal) => refuse(refusal, None, &for_patch),
+        }
+    })
+    .delete(move |Path(id): Path<String>| async move {
+        match collection.remove(&id).await {
+            Ok(()) => respond::typed(PLAIN, Bytes::new()),
+            Err(refusal) => refuse(refusal, absent(&id), &for_delete),
+        }
+    })
+}
+
+async fn create(
+    collection: &dyn Collection,
+    serving: &Arc<Serving>,
+    request: Request,
+) -> Result<Bytes, Response> {
+    let ttl = ttl_of(request.headers());
+    let is_yaml = request.headers().get(CONTENT_TYPE).is_some_and(|value| value == YAML);
+    let body = respond::read_body(request, serving.settings.limits.rest_body, serving).await?;
+    let json = if is_yaml { json_of_yaml(&body) } else { first_json(&body) };
+    let json = json.map_err(|fault| respond::malformed(serving, &reason(&fault)))?;
+    let made = collection.create(Submission { json, ttl }).await;
+    made.map_err(|refusal| refuse(refusal, None, serving))
+}
+
+fn ttl_of(headers: &HeaderMap) -> Result<Option<Duration>, TtlError> {
+    match headers.get(header::RESOURCE_TTL).map(|value| value.to_str().unwrap_or("?")) {
+        None | Some("") => Ok(None),
+        Some(text) => parse_ttl(text),
+    }
+}
+
+/// `absent` is what is said of a resource that is not there; nothing is said of one that cannot be patched.
+fn refuse(refusal: Refusal, absent: Option<String>, serving: &Serving) -> Response {
+    match refusal {
+        Refusal::Wrong(text) => respond::malformed(serving, &text),
+        Refusal::Unavailable(text) => respond::error(StatusCode::SERVICE_UNAVAILABLE, text),
+        Refusal::Absent => match absent {
+            Some(text) => respond::error(StatusCode::NOT_FOUND, text),
+            None => StatusCode::NOT_FOUND.into_response(),
+        },
+    }
+}
+
+/// A document after a patch of it was decoded and applied.
+pub(crate) fn apply_patch(mut document: Json, body: &[u8]) -> Result<Json, Refusal> {
+    let patch = JsonPatch::decode(body).map_err(|fault| {
+        let body = String::from_utf8_lossy(body);
+        Refusal::Wrong(format!("incorrect JSON patch: {fault}. Patch: {body}"))
+    })?;
+    let applied = patch.apply(&mut document);
+    applied.map_err(|fault| Refusal::Wrong(format!("applying JSON patch to resource: {fault}")))?;
+    Ok(document)
+}
+
+/// What is said of the later stages of a patch.
+pub(crate) fn cannot_read(fault: impl Display) -> Refusal {
+    Refusal::Wrong(format!("creating a new resource from the patched JSON body: {fault}"))
+}
+
+pub(crate) fn not_valid(fault: impl Display) -> Refusal {
+    Refusal::Wrong(format!("validating patched resource: {fault}"))
+}
+
+pub(crate) fn cannot_update(fault: impl Display) -> Refusal {
+    Refusal::Wrong(format!("updating resource with patched version: {fault}"))
+}
+
+impl Submission {
+    /// When what is made now goes by itself.
+    pub(crate) fn expiry(&self, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
+        match &self.ttl {
+            Ok(ttl) => Ok(ttl.map(|ttl| now.plus(ttl))),
+            Err(fault) => Err(Refusal::Wrong(format!("invalid ttl: {fault}"))),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `/api/edgerule`: nodes to be linked.
+
+use skydive_proto::{EdgeRule, Limits};
+
+use super::endpoint;
+use super::kind::{Read, ResourceKind, Submitted, check_query};
+
+pub(super) const KIND: ResourceKind = ResourceKind { endpoint: endpoint!("edgerule", "Edgerule"), read };
+
+fn read(json: &[u8]) -> Read {
+    let rule = EdgeRule::decode(json).map_err(|fault| fault.to_string())?;
+    Ok(Box::new(rule))
+}
+
+impl Submitted for EdgeRule {
+    fn check(&self, limits: &Limits) -> Result<(), String> {
+        check_query("Src", &self.src, limits)?;
+        check_query("Dst", &self.dst, limits)?;
+        self.check_shape().map_err(|fault| fault.to_string())
+    }
+
+    fn named(&mut self, id: &str) -> Result<String, serde_json::Error> {
+        id.clone_into(&mut self.uuid);
+        serde_json::to_string(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_are_queries_and_the_relation_is_required() {
+        let check = |json: &str| read(json.as_bytes()).unwrap().check(&Limits::default());
+        let good = r#"{"Src":"G.V()","Dst":"G.V()","Metadata":{"RelationType":"layer2"}}"#;
+        assert_eq!(check(good), Ok(()));
+        assert!(
+            check(r#"{"Dst":"G.V()"}"#).unwrap_err().starts_with("Src: Not a valid Gremlin expression: ")
+        );
+        assert!(check(r#"{"Src":"G.V()","Dst":"x"}"#).unwrap_err().starts_with("Dst: Not a valid Gremlin"));
+        let without = check(r#"{"Src":"G.V()","Dst":"G.V()"}"#).unwrap_err();
+        assert!(without.contains("\nMetadata: RelationType is required"), "{without}");
+    }
+}

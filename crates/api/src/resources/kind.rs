@@ -1,0 +1,57 @@
+//! The kinds of resources that the store keeps. Adding one is one definition in a file of this folder and one line here.
+
+use skydive_proto::Limits;
+use skydive_query::parse;
+
+use super::{Endpoint, edge_rule, node_rule};
+
+/// A kind of resource.
+pub(crate) struct ResourceKind {
+    pub(crate) endpoint: Endpoint,
+    /// Reads one from JSON; what is absent gets its default. Errors are those of the decoder.
+    pub(crate) read: fn(&[u8]) -> Read,
+}
+
+/// A resource as it was read.
+pub(crate) type Read = Result<Box<dyn Submitted>, String>;
+
+/// A resource that a client wants to make, or has changed.
+pub(crate) trait Submitted: Send {
+    /// What is wrong with it, as clients are told: fields first, then its shape, then the whole.
+    fn check(&self, limits: &Limits) -> Result<(), String>;
+
+    /// Its JSON under an id.
+    fn named(&mut self, id: &str) -> Result<String, serde_json::Error>;
+}
+
+/// All kinds.
+pub(crate) const RESOURCES: &[ResourceKind] = &[edge_rule::KIND, node_rule::KIND];
+
+/// Whether the text of a field is a query.
+pub(super) fn check_query(field: &str, text: &str, limits: &Limits) -> Result<(), String> {
+    let limits = skydive_query::Limits { max_query_bytes: limits.query_bytes, max_steps: limits.query_steps };
+    match parse(text, &limits) {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(format!("{field}: Not a valid Gremlin expression: {fault}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_complete() {
+        for kind in RESOURCES {
+            let Endpoint { name, title, list, item } = kind.endpoint;
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase()), "{name}");
+            assert_eq!((list, item), (&*format!("/api/{name}"), &*format!("/api/{name}/{{*id}}")));
+            assert!(title.starts_with(char::is_uppercase) && title.eq_ignore_ascii_case(name));
+            assert_eq!(RESOURCES.iter().filter(|other| other.endpoint.name == name).count(), 1);
+            let mut empty = (kind.read)(b"{}").unwrap();
+            assert!(empty.check(&Limits::default()).is_err(), "{name}");
+            assert!(empty.named("i").unwrap().starts_with(r#"{"UUID":"i","#), "{name}");
+            assert!((kind.read)(b"[]").is_err(), "{name}");
+        }
+    }
+}
