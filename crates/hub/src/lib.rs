@@ -6,6 +6,7 @@
 
 mod agents;
 mod config;
+mod rules;
 mod run;
 mod status;
 

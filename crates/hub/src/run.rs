@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    AgentEndpoint, ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, PubSub,
-    Publications, Queries, Roster, Server, Subscriptions,
+    AgentEndpoint, ApiTelemetry, Areas, BindError, ConfigKeys, Elements, Listener, LiveGraph, LiveOwner,
+    NoAuth, Page, PubSub, Publications, Queries, Roster, Server, Subscriptions,
 };
-use skydive_proto::{Identity, role};
+use skydive_proto::{Identity, ResourceStore, role};
 use thiserror::Error;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::HubConfig;
 use crate::agents::{Agents, SharedLink};
+use crate::rules::Rules;
 use crate::status::Report;
 
 /// A hub that cannot start.
@@ -33,6 +35,8 @@ pub struct Hub {
     listener: Listener,
     live: LiveGraph,
     owner: LiveOwner,
+    resources: Option<Arc<dyn ResourceStore>>,
+    keys: Option<Arc<ConfigKeys>>,
 }
 
 impl Hub {
@@ -40,7 +44,19 @@ impl Hub {
     pub async fn bind(config: HubConfig, listen: &str) -> Result<Self, HubError> {
         let listener = Listener::bind(listen).await?;
         let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(|_, _| Vec::new()));
-        Ok(Self { config, listener, live, owner })
+        Ok(Self { config, listener, live, owner, resources: None, keys: None })
+    }
+
+    /// With the resources of `store`, which it serves and applies.
+    pub fn with_resources(mut self, store: Arc<dyn ResourceStore>) -> Self {
+        self.resources = Some(store);
+        self
+    }
+
+    /// With the configuration that it tells clients.
+    pub fn with_config_keys(mut self, keys: ConfigKeys) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
     }
 
     /// Where it listens.
@@ -55,7 +71,7 @@ impl Hub {
 
     /// Runs until `stop`; everything it started has ended when it returns.
     pub async fn run(self, stop: CancellationToken) -> Result<(), HubError> {
-        let Self { config, listener, live, owner } = self;
+        let Self { config, listener, live, owner, resources, keys } = self;
         let stopping = stop.clone();
         let telemetry = ApiTelemetry::default();
         let mut registry = Registry::default();
@@ -75,6 +91,9 @@ impl Hub {
                 &config.api.limits,
                 config.clock.clone(),
             ))),
+            elements: Some(Elements { live: live.clone(), origin: format!("api.{}", config.host_id).into() }),
+            resources: resources.clone(),
+            config: keys,
             status: Some(Arc::new(Report {
                 agents: agents.clone(),
                 subscribers: subscribers.clone(),
@@ -85,15 +104,27 @@ impl Hub {
             })),
             publications: Some(Publications { live: live.clone(), roster: publishers }),
             pubsub: Some(PubSub { live: live.clone(), roster: pub_subs }),
-            subscriptions: Some(Subscriptions { live, roster: subscribers }),
+            subscriptions: Some(Subscriptions { live: live.clone(), roster: subscribers }),
             agents: Some(AgentEndpoint { link, roster: agents }),
             metrics: Some(Arc::new(registry)),
             page: Some(Page::embedded()),
         };
+        let limits = skydive_query::Limits {
+            max_query_bytes: config.api.limits.query_bytes,
+            max_steps: config.api.limits.query_steps,
+        };
+        let rules = resources.map(|store| Rules {
+            live: live.clone(),
+            store,
+            origin: format!("{}.{}", role::ANALYZER, config.host_id).into(),
+            limits,
+            clock: config.clock.clone(),
+        });
         // The graph outlives the connections, so that what they still do when they end is done.
         let graph_stop = CancellationToken::new();
         let server = Server::new(areas, config.api, telemetry, Box::new(NoAuth), config.clock, stop);
         let mut owner = tokio::spawn(owner.run(graph_stop.clone()));
+        let rules = tokio::spawn(run_rules(rules, stopping.clone()));
         let mut serving = pin!(server.run(listener));
         let ended = tokio::select! {
             () = &mut serving => None,
@@ -103,11 +134,23 @@ impl Hub {
         if let Some(ended) = ended {
             stopping.cancel();
             serving.await;
+            defect(rules.await)?;
             return Err(HubError::Defect(
                 ended.err().map_or("the graph has ended".to_owned(), |e| e.to_string()),
             ));
         }
+        defect(rules.await)?;
         graph_stop.cancel();
-        owner.await.map_err(|error| HubError::Defect(error.to_string()))
+        defect(owner.await)
     }
+}
+
+async fn run_rules(rules: Option<Rules>, stop: CancellationToken) {
+    if let Some(rules) = rules {
+        rules.run(stop).await;
+    }
+}
+
+fn defect(ended: Result<(), JoinError>) -> Result<(), HubError> {
+    ended.map_err(|error| HubError::Defect(error.to_string()))
 }
