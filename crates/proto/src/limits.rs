@@ -11,7 +11,7 @@ pub struct Limits {
     pub query_steps: usize,
     /// WebSocket message, bytes.
     pub ws_message: usize,
-    /// Message on the agent link, bytes: a whole agent's graph must fit.
+    /// Message of an agent or a publisher, bytes: a whole graph must fit.
     pub agent_message: usize,
 }
 

@@ -163,7 +163,7 @@ pub(crate) const KEYS: &[KeyDef] = &[
     key("http.ws.pong_timeout", SECOND, "5", Now, "how late a pong may come before the link is given up"),
     key("http.ws.queue_size", Whole(1, 10_000_000), "10000", Now, "messages waiting for a slow client before it is closed"),
     key("http.ws.max_message", Bytes(1024), "16MiB", Now, "largest WebSocket message of a client"),
-    key("http.ws.agent_max_message", Bytes(1024), "512MiB", Now, "largest WebSocket message of an agent"),
+    key("http.ws.agent_max_message", Bytes(1024), "512MiB", Now, "largest WebSocket message of an agent or a publisher"),
     key("http.ws.enable_write_compression", Switch, "true", Never, "had no effect on the wire"),
     key("http.ws.bulk_maxmsgs", COUNT, "100", Never, "messages were bundled in old versions"),
     key("http.ws.bulk_maxdelay", Seconds(0), "2", Never, "messages were bundled in old versions"),

@@ -8,11 +8,14 @@
 mod allinone;
 mod cluster;
 mod crash_loops;
+mod filters;
 mod identity;
 mod lifecycle;
 mod lost_notifications;
+mod publishers;
 mod refusals;
 mod slow;
 mod slow_strict;
 mod stage;
+mod talk;
 mod unprivileged;
