@@ -1,3 +1,5 @@
+//! Subscribers of filters keep a true copy, whichever way a filter is evaluated.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! A standing query beside a fresh run of it, for many queries and many histories.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
