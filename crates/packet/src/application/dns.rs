@@ -247,6 +247,11 @@ impl Message {
             Err(Stop::Full) => parsed.extent = Extent::Limited,
             Err(Stop::Bad(error)) => return Err(error),
         }
+        // Room was made for all that the header counts, what is passed over included.
+        parsed.questions.shrink_to_fit();
+        for section in [&mut parsed.answers, &mut parsed.authorities, &mut parsed.additionals] {
+            section.shrink_to_fit();
+        }
         Ok(parsed)
     }
 
@@ -276,6 +281,14 @@ impl Message {
         let here =
             self.questions.len() + self.answers.len() + self.authorities.len() + self.additionals.len();
         counted.saturating_sub(here)
+    }
+
+    /// Bytes that it takes beside itself.
+    pub fn held(&self) -> usize {
+        let question = |question: &Question| size_of::<Question>() + question.name.len();
+        let questions: usize = self.questions.iter().map(question).sum();
+        let records = [&self.answers, &self.authorities, &self.additionals].into_iter().flatten();
+        questions + records.map(|record| size_of::<Record>() + record.held()).sum::<usize>()
     }
 
     /// What became of the request, with the 8 more bits that an `OPT` record gives.

@@ -479,6 +479,21 @@ fn what_a_message_costs_is_bounded() {
 }
 
 #[test]
+fn what_is_passed_over_costs_nothing() {
+    const NSEC: Kind = Kind(47);
+    let body = [QUESTION, &record(NSEC, &[0; 40]).repeat(60), &record(Kind::A, &[10, 0, 0, 1])].concat();
+    let message = Message::parse(&message([1, 0, 61, 0], &body)).unwrap();
+    assert_eq!((message.authorities.len(), message.left_out()), (1, 60));
+    assert_eq!(message.authorities.capacity(), 1);
+    let (question, record) = (&message.questions[0], &message.authorities[0]);
+    assert_eq!(
+        message.held(),
+        size_of_val(question) + size_of_val(record) + 2,
+        "and a name of one letter each"
+    );
+}
+
+#[test]
 fn a_segment_has_a_message_behind_its_length() {
     let one = message([1, 0, 0, 0], QUESTION);
     let segment = [&[0, one.len() as u8][..], &one, b"next"].concat();

@@ -93,6 +93,22 @@ pub struct EdnsOption {
     pub data: Box<[u8]>,
 }
 
+impl Record {
+    /// Bytes that it takes beside itself.
+    pub(super) fn held(&self) -> usize {
+        let data = match &self.data {
+            Rdata::Empty | Rdata::Ipv4(_) | Rdata::Ipv6(_) => 0,
+            Rdata::Name(name) | Rdata::Mx { name, .. } | Rdata::Srv(Srv { name, .. }) => name.len(),
+            Rdata::Soa(soa) => size_of::<Soa>() + soa.primary.len() + soa.mailbox.len(),
+            Rdata::Texts(texts) => texts.iter().map(|text| size_of_val(text) + text.len()).sum(),
+            Rdata::Options(options) => {
+                options.iter().map(|option| size_of_val(option) + option.data.len()).sum()
+            }
+        };
+        self.name.len() + data
+    }
+}
+
 /// Bytes that an entry of a list costs beside its content.
 const ENTRY_COST: usize = 16;
 
