@@ -3,6 +3,7 @@
 //! No I/O, no clock and no thread: [`FlowTable`] is given packets and times by its owner and gives [`Flow`]s back.
 
 mod asked;
+mod budget;
 mod defragment;
 mod enumeration;
 pub mod field;
@@ -15,6 +16,7 @@ mod names;
 mod reassemble;
 mod record;
 mod set;
+mod slab;
 mod table;
 mod tcp;
 #[cfg(test)]

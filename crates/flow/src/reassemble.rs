@@ -9,6 +9,7 @@
 
 use skydive_packet::wire::tcp::Flags;
 
+use crate::budget::Budget;
 use crate::flow::StreamMetric;
 
 /// One direction of a connection.
@@ -82,6 +83,19 @@ impl Stream {
         flags: Flags,
         at: i64,
     ) -> Option<StreamMetric> {
+        self.segment_within(sequence, payload_len, flags, at, &mut Budget::new(usize::MAX))
+    }
+
+    /// As [`Stream::segment`]. Where there is no room for what has to wait, the first gap is given up.
+    #[inline]
+    pub(crate) fn segment_within(
+        &mut self,
+        sequence: u32,
+        payload_len: u32,
+        flags: Flags,
+        at: i64,
+        budget: &mut Budget,
+    ) -> Option<StreamMetric> {
         if payload_len == 0 && !flags.has_any(Flags::SYN | Flags::FIN | Flags::RST) {
             return None;
         }
@@ -101,7 +115,7 @@ impl Stream {
             Phase::Unknown if syn => self.open(run),
             Phase::Unknown if len == 0 && self.waiting.is_empty() => return before,
             Phase::Open if ahead(self.next, sequence) <= 0 => self.release(run),
-            _ => self.wait(run),
+            _ => self.wait(run, budget),
         }
         self.drain();
         before.or_else(|| if self.phase == Phase::Ended { self.tell() } else { None })
@@ -125,6 +139,20 @@ impl Stream {
             self.drain();
         }
         self.tell()
+    }
+
+    /// Bytes that [`Stream::segment_within`] took of its budget.
+    pub(crate) fn held(&self) -> usize {
+        self.waiting.capacity() * size_of::<Run>()
+    }
+
+    /// Lets go of the memory of runs that wait no longer, and says how many bytes.
+    pub(crate) fn shrink(&mut self) -> usize {
+        let held = self.held();
+        if self.waiting.is_empty() {
+            self.waiting = Vec::new();
+        }
+        held - self.held()
     }
 
     fn tell(&mut self) -> Option<StreamMetric> {
@@ -195,6 +223,11 @@ impl Stream {
             0 | NONE => NONE,
             place => place - 1,
         };
+        self.release_beyond(run);
+    }
+
+    /// Counts a run, and the gap before it.
+    fn release_beyond(&mut self, run: Run) {
         let gap = match self.phase {
             Phase::Unknown => {
                 self.phase = Phase::Open;
@@ -213,7 +246,7 @@ impl Stream {
 
     /// Keeps a run until its turn.
     #[cold]
-    fn wait(&mut self, run: Run) {
+    fn wait(&mut self, run: Run, budget: &mut Budget) {
         if let Some(growing) = self.waiting.get_mut(usize::from(self.growing))
             && growing.end() == run.sequence
             && !growing.ends
@@ -236,11 +269,35 @@ impl Stream {
             return;
         }
         let place = place.map_or(0, |place| place + 1);
+        if self.waiting.len() == self.waiting.capacity() && !self.grow(budget) {
+            // Whatever is first: the gap before it is given up.
+            if place == 0 {
+                return self.release_beyond(run);
+            }
+            self.release_first();
+            self.drain();
+            return match self.phase {
+                Phase::Open if ahead(self.next, run.sequence) <= 0 => self.release(run),
+                Phase::Ended => {}
+                _ => self.wait(run, budget),
+            };
+        }
         self.waiting.insert(place, run);
         self.growing = place as u8;
         if self.waiting.len() > MAX_RUNS {
             self.release_first();
         }
+    }
+
+    /// Makes room for more runs.
+    fn grow(&mut self, budget: &mut Budget) -> bool {
+        let capacity = self.waiting.capacity();
+        let more = capacity.max(2).min((MAX_RUNS + 1).saturating_sub(capacity));
+        let fits = budget.take(more * size_of::<Run>());
+        if fits {
+            self.waiting.reserve_exact(more);
+        }
+        fits
     }
 }
 

@@ -1,16 +1,18 @@
 //! A flow in the table: three lines of memory.
 //!
-//! The first is the key, the second what every packet writes, the third what is set once. What few flows have is
-//! behind a pointer.
+//! The first is the key, the second what every packet writes, the third what is set once. What many flows have beside
+//! that is in a slab of its own ([`Update`], [`TcpState`]), what few have behind a pointer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use skydive_value::{SmolStr, Timestamp};
 
 use crate::asked::Asked;
+use crate::budget::Budget;
 use crate::key::{Key, KeyTransport, Octets, TransportKind};
 use crate::names::Names;
 use crate::reassemble::Stream;
+use crate::slab::Handle;
 use crate::tcp::TcpState;
 use crate::tracking::Tracking;
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     TcpMetric, Transport, TransportProtocol,
 };
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub(crate) struct Record {
     pub(crate) key: Key,
@@ -55,8 +57,11 @@ pub(crate) struct Cold {
     /// 0 as long as nobody asked for it.
     pub(crate) uuid: u64,
     pub(crate) vlans: u64,
-    pub(crate) update: Option<Box<Update>>,
     pub(crate) more: Option<Box<More>>,
+    /// What was told at the last update; none before the first.
+    pub(crate) update: Handle,
+    /// TCP in detail, when asked for.
+    pub(crate) tcp: Handle,
     pub(crate) network_id: u32,
     /// Ports of A and B.
     pub(crate) ports: (u16, u16),
@@ -66,7 +71,7 @@ pub(crate) struct Cold {
 }
 
 /// What was told at the last update.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Update {
     /// Counts at that time.
     pub(crate) counts: [u64; 4],
@@ -78,13 +83,16 @@ pub(crate) struct Update {
 /// What few flows have.
 #[derive(Debug, Default)]
 pub(crate) struct More {
-    pub(crate) tcp: Option<TcpState>,
     /// From A, from B.
     pub(crate) streams: Option<Box<[StreamOrder; 2]>>,
     pub(crate) ip: Option<IpMetric>,
     pub(crate) raw: Vec<RawPacket>,
     pub(crate) raw_count: u64,
+    /// Bytes of the budget that `raw` takes.
+    pub(crate) raw_held: usize,
     pub(crate) extra: Option<Box<Extra>>,
+    /// Bytes of the budget that `extra` takes.
+    pub(crate) extra_held: usize,
     /// Ids and times of the latest DNS questions that wait for their answers: resolvers ask for both families at once.
     pub(crate) dns_asked: [Option<(u16, i64)>; DNS_ASKED],
 }
@@ -104,6 +112,8 @@ pub(crate) struct StreamOrder {
 #[derive(Clone, Copy, Debug)]
 pub struct FlowView<'a> {
     pub(crate) record: &'a Record,
+    pub(crate) update: Option<&'a Update>,
+    pub(crate) tcp: Option<&'a TcpState>,
     pub(crate) names: &'a Names,
     pub(crate) node_tid: &'a SmolStr,
     pub(crate) capture_id: &'a SmolStr,
@@ -193,7 +203,7 @@ impl FlowView<'_> {
 
     /// A copy that outlives the table. Packets kept since the last update are in it.
     pub fn to_flow(&self) -> Flow {
-        let Self { record, names, node_tid, capture_id } = *self;
+        let Self { record, update, tcp, names, node_tid, capture_id } = *self;
         let tracking = Tracking::of(&record.key);
         let (hot, cold) = (&record.hot, &record.cold);
         let more = cold.more.as_deref();
@@ -211,11 +221,11 @@ impl FlowView<'_> {
             transport: record.transport(),
             icmp: record.icmp(),
             metric: record.metric(),
-            last_update: match &cold.update {
+            last_update: match update {
                 Some(update) => Some(update.told),
                 None => (hot.state & ENDED != 0).then(|| record.metric()),
             },
-            tcp: more.and_then(More::tcp_metric),
+            tcp: tcp_metric(tcp, more.and_then(|more| more.streams.as_deref())),
             ip: more.and_then(|more| more.ip),
             finish: hot.finish,
             node_tid: node_tid.clone(),
@@ -228,28 +238,71 @@ impl FlowView<'_> {
 }
 
 impl More {
-    fn tcp_metric(&self) -> Option<Box<TcpMetric>> {
-        let mut metric = match (&self.tcp, &self.streams) {
-            (None, None) => return None,
-            (tcp, _) => tcp.as_ref().map(TcpState::metric).unwrap_or_default(),
-        };
-        if let Some([ab, ba]) = self.streams.as_deref() {
-            (metric.ab.stream, metric.ba.stream) = (ab.told, ba.told);
-        }
-        Some(Box::new(metric))
-    }
-
     /// Puts streams in order that wait for what came before `since`, nanoseconds since the epoch; all of them at the
     /// end of time. Says whether anything came of it.
-    pub(crate) fn flush_streams(&mut self, since: i64) -> bool {
+    pub(crate) fn flush_streams(&mut self, since: i64, budget: &mut Budget) -> bool {
         let mut news = false;
         for stream in self.streams.iter_mut().flat_map(|streams| streams.iter_mut()) {
             let told = if since == i64::MAX { stream.order.flush() } else { stream.order.skip(since) };
             news |= told.is_some();
             stream.told = told.unwrap_or(stream.told);
+            budget.give(stream.order.shrink());
         }
         news
     }
+
+    /// Keeps a packet if there is room for it.
+    pub(crate) fn keep_raw(
+        &mut self,
+        packet: impl FnOnce(u64) -> RawPacket,
+        len: usize,
+        budget: &mut Budget,
+    ) {
+        let bytes = size_of::<RawPacket>() + len;
+        if budget.take(bytes) {
+            self.raw_held += bytes;
+            self.raw_count += 1;
+            self.raw.push(packet(self.raw_count));
+        }
+    }
+
+    /// Packets are told of once.
+    pub(crate) fn drop_raw(&mut self, budget: &mut Budget) {
+        budget.give(std::mem::take(&mut self.raw_held));
+        self.raw = Vec::new();
+    }
+
+    /// Keeps what its application said if there is room for it: `new` bytes instead of `old` ones.
+    pub(crate) fn keep_extra(
+        &mut self,
+        old: usize,
+        new: usize,
+        budget: &mut Budget,
+        keep: impl FnOnce(&mut Extra),
+    ) {
+        let first = if self.extra.is_none() { size_of::<Extra>() } else { 0 };
+        if budget.exchange(old, new + first) {
+            self.extra_held = self.extra_held.saturating_sub(old) + new + first;
+            keep(self.extra.get_or_insert_default());
+        }
+    }
+
+    /// Bytes of the budget that it takes.
+    pub(crate) fn held(&self) -> usize {
+        let streams = self.streams.iter().flat_map(|streams| streams.iter());
+        self.raw_held + self.extra_held + streams.map(|stream| stream.order.held()).sum::<usize>()
+    }
+}
+
+fn tcp_metric(tcp: Option<&TcpState>, streams: Option<&[StreamOrder; 2]>) -> Option<Box<TcpMetric>> {
+    if tcp.is_none() && streams.is_none() {
+        return None;
+    }
+    let mut metric = tcp.map(TcpState::metric).unwrap_or_default();
+    if let Some([ab, ba]) = streams {
+        (metric.ab.stream, metric.ba.stream) = (ab.told, ba.told);
+    }
+    Some(Box::new(metric))
 }
 
 fn address(octets: Octets) -> IpAddr {

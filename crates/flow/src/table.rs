@@ -10,17 +10,20 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use skydive_packet::file::Packet;
 use skydive_packet::{Decoder, End, Layers};
-use skydive_prefetch::prefetch;
+use skydive_prefetch::{prefetch, prefetch_all};
 use skydive_value::SmolStr;
 
 pub use extra::ExtraLayers;
 
 use self::fragment::{Rebuilt, Taken};
+use crate::budget::Budget;
 use crate::defragment::Defragmenter;
 use crate::index::Index;
-use crate::key::{Key, KeyMode, Part, Seeds, part};
+use crate::key::{Key, KeyMode, Part, Seeds, TransportKind, part};
 use crate::names::Names;
-use crate::record::{Cold, FlowView, Hot, Record};
+use crate::record::{FlowView, Record, Update};
+use crate::slab::Slab;
+use crate::tcp::TcpState;
 use crate::{FlowId, TransportProtocol};
 
 mod create;
@@ -50,6 +53,11 @@ pub struct TableConfig {
     pub extra_layers: ExtraLayers,
     /// Packets kept per flow over its life.
     pub raw_packets: u64,
+    /// Most bytes kept of each.
+    pub raw_packet_bytes: usize,
+    /// Most bytes that all flows together take for what packets choose the size of: packets kept, messages read, and
+    /// TCP segments that wait for others. What does not fit is counted ([`TableCounters::unkept`]).
+    pub max_extra_bytes: usize,
     /// Names of applications by port.
     pub application_ports: HashMap<(TransportProtocol, u16), SmolStr>,
     /// How long flows of an application may be idle, looked at with every update.
@@ -75,6 +83,10 @@ pub struct TableCounters {
     pub flows: u64,
     /// Flows that had to go for others ([`TableConfig::max_entries`]).
     pub evicted: u64,
+    /// Packets, messages and waiting segments that did not fit ([`TableConfig::max_extra_bytes`]).
+    pub unkept: u64,
+    /// Flows whose layers path is shortened (`Ethernet/IPv6/Other/UDP`), as there are too many different ones.
+    pub folded_paths: u64,
 }
 
 /// Why a flow is told of.
@@ -94,7 +106,12 @@ pub struct FlowTable {
     config: TableConfig,
     seeds: Seeds,
     index: Index,
-    records: Records,
+    records: Slab<Record>,
+    /// What was told of the records at their last update.
+    updates: Slab<Update>,
+    /// TCP of the records in detail.
+    tcp: Slab<TcpState>,
+    budget: Budget,
     names: Names,
     counters: TableCounters,
     timer: timer::Timer,
@@ -117,18 +134,9 @@ struct Batch {
     spare: Vec<u8>,
 }
 
-/// Places of flows. Chunks never move, so growing copies nothing.
-#[derive(Debug, Default)]
-struct Records {
-    chunks: Vec<Vec<Record>>,
-    free: Vec<u32>,
-    len: usize,
-}
-
 /// Packets that go through the stages together: their memory is more than a processor waits for at once, and their
 /// layers fit its first cache.
 const BATCH: usize = 64;
-const CHUNK_BITS: u32 = 14;
 /// Flows looked at to find one to evict.
 const LOOKED_AT: usize = 16;
 const NOWHERE: u32 = u32::MAX;
@@ -145,6 +153,8 @@ impl Default for TableConfig {
             defragment: false,
             extra_layers: ExtraLayers::NONE,
             raw_packets: 0,
+            raw_packet_bytes: usize::MAX,
+            max_extra_bytes: 256 << 20,
             application_ports: HashMap::new(),
             application_timeout: HashMap::new(),
             node_tid: SmolStr::default(),
@@ -161,8 +171,11 @@ impl FlowTable {
         Self {
             seeds: Seeds([0, 1, 2, 3].map(|n: u8| random.hash_one(n))),
             index: Index::new(),
-            records: Records::default(),
-            names: Names::new(),
+            records: Slab::default(),
+            updates: Slab::default(),
+            tcp: Slab::default(),
+            budget: Budget::new(config.max_extra_bytes),
+            names: Names::new(&config.application_timeout),
             counters: TableCounters::default(),
             timer: timer::Timer::new(config.update, config.expire),
             defragmenter: config.defragment.then(Defragmenter::default),
@@ -180,7 +193,7 @@ impl FlowTable {
 
     /// Number of flows.
     pub fn len(&self) -> usize {
-        self.records.len
+        self.records.len()
     }
 
     /// Whether there is no flow.
@@ -190,19 +203,20 @@ impl FlowTable {
 
     /// What happened so far.
     pub fn counters(&self) -> TableCounters {
-        self.counters
+        let (unkept, folded_paths) = (self.budget.refused(), self.names.folded());
+        TableCounters { unkept, folded_paths, ..self.counters }
     }
 
     /// The flows, those not yet told of included.
     pub fn flows(&self) -> impl Iterator<Item = FlowView<'_>> {
-        self.records.iter().map(|(_, record)| self.view(record))
+        self.records.iter().filter(|record| record.is_used()).map(|record| self.view(record))
     }
 
     /// Gives up what waits for missing TCP segments, so that the flows tell of all that came.
     pub fn flush_streams(&mut self) {
-        for record in self.records.chunks.iter_mut().flatten() {
+        for record in self.records.iter_mut() {
             if let Some(more) = &mut record.cold.more {
-                more.flush_streams(i64::MAX);
+                more.flush_streams(i64::MAX, &mut self.budget);
             }
         }
     }
@@ -253,8 +267,8 @@ impl FlowTable {
                 continue;
             };
             let place = match self.place_of(part, *likely) {
-                Some(place) => place,
-                None => self.create(part, packet, layers, fragments, tell),
+                Some(place) if !self.is_overdue(place, tell) => place,
+                _ => self.create(part, packet, layers, fragments, tell),
             };
             self.observe(place, part, packet, layers);
             if self.defragmenter.is_some() {
@@ -332,11 +346,26 @@ impl FlowTable {
             if let Some(record) = likely.and_then(|place| self.records.at(place)) {
                 prefetch(&record.key);
                 prefetch(&record.hot);
-                if part.nested || part.carries {
+                if part.nested || part.carries || self.config.tcp_metric {
                     prefetch(&record.cold);
                 }
             }
             batch.likely.push(likely.unwrap_or(NOWHERE));
+        }
+        if self.config.tcp_metric {
+            self.look_ahead_tcp(batch);
+        }
+    }
+
+    #[inline]
+    fn look_ahead_tcp(&self, batch: &Batch) {
+        for (part, likely) in batch.parts.iter().zip(&batch.likely) {
+            if part.kind != TransportKind::Tcp {
+                continue;
+            }
+            if let Some(tcp) = self.records.at(*likely).and_then(|record| self.tcp.of(record.cold.tcp)) {
+                prefetch_all(tcp);
+            }
         }
     }
 
@@ -360,83 +389,42 @@ impl FlowTable {
 
     fn view<'a>(&'a self, record: &'a Record) -> FlowView<'a> {
         let TableConfig { node_tid, capture_id, .. } = &self.config;
-        FlowView { record, names: &self.names, node_tid, capture_id }
+        let (update, tcp) = (self.updates.of(record.cold.update), self.tcp.of(record.cold.tcp));
+        FlowView { record, update, tcp, names: &self.names, node_tid, capture_id }
     }
 
     /// Makes room for one more flow.
     fn evict(&mut self, tell: &mut impl FnMut(FlowView<'_>, Told)) {
         let mut oldest: Option<(u32, i64)> = None;
-        let mut seen = 0;
-        for _ in 0..self.records.places() {
-            self.hand = (self.hand + 1) % self.records.places();
-            let Some(record) = self.records.at(self.hand).filter(|record| record.is_used()) else { continue };
+        let (mut seen, mut turns) = (0, 0);
+        while seen < LOOKED_AT && turns < 2 {
+            let Some(place) = self.records.from(self.hand) else {
+                self.hand = 0;
+                turns += 1;
+                continue;
+            };
+            self.hand = place + 1;
+            let Some(record) = self.records.at(place).filter(|record| record.is_used()) else { continue };
             if oldest.is_none_or(|(_, last)| record.hot.last < last) {
-                oldest = Some((self.hand, record.hot.last));
+                oldest = Some((place, record.hot.last));
             }
             seen += 1;
-            if seen == LOOKED_AT {
-                break;
-            }
         }
         if let Some((place, _)) = oldest {
             self.counters.evicted += 1;
-            let news = self.records.at_mut(place).is_some_and(Record::end);
+            let news = self.end(place);
             self.tell_of(place, Told { ended: true, news }, tell);
         }
     }
 
     fn remove(&mut self, place: u32) {
-        if let Some(record) = self.records.at(place) {
-            self.index.remove(record.hot.hash, place);
-            self.records.remove(place);
-        }
-    }
-}
-
-impl Records {
-    /// Number of places, used or not.
-    fn places(&self) -> u32 {
-        let full = self.chunks.len().saturating_sub(1) << CHUNK_BITS;
-        (full + self.chunks.last().map_or(0, Vec::len)) as u32
-    }
-
-    #[inline]
-    fn at(&self, place: u32) -> Option<&Record> {
-        self.chunks.get((place >> CHUNK_BITS) as usize)?.get(place as usize & ((1 << CHUNK_BITS) - 1))
-    }
-
-    #[inline]
-    fn at_mut(&mut self, place: u32) -> Option<&mut Record> {
-        self.chunks.get_mut((place >> CHUNK_BITS) as usize)?.get_mut(place as usize & ((1 << CHUNK_BITS) - 1))
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
-        (0..).zip(self.chunks.iter().flatten()).filter(|(_, record)| record.is_used())
-    }
-
-    fn add(&mut self, record: Record) -> u32 {
-        self.len += 1;
-        if let Some(place) = self.free.pop() {
-            if let Some(free) = self.at_mut(place) {
-                *free = record;
-            }
-            return place;
-        }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == 1 << CHUNK_BITS) {
-            self.chunks.push(Vec::with_capacity(1 << CHUNK_BITS));
-        }
-        let place = self.places();
-        if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(record);
-        }
-        place
-    }
-
-    fn remove(&mut self, place: u32) {
-        if let Some(record) = self.at_mut(place) {
-            *record = Record { key: Key::default(), hot: Hot::default(), cold: Cold::default() };
-            self.free.push(place);
-            self.len -= 1;
+        let Some(record) = self.records.remove(place) else { return };
+        self.index.remove(record.hot.hash, place);
+        self.names.give(record.cold.path);
+        self.updates.remove_handle(record.cold.update);
+        self.tcp.remove_handle(record.cold.tcp);
+        if let Some(more) = &record.cold.more {
+            self.budget.give(more.held());
         }
     }
 }
@@ -451,3 +439,6 @@ impl Record {
 fn hash32(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
+
+#[cfg(test)]
+mod tests;

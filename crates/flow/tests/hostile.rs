@@ -315,3 +315,42 @@ fn fragments_of_no_use_are_counted_as_they_came() {
     assert_eq!((flow.layers_path.as_str(), flow.metric.ab_bytes), ("Ethernet/IPv4/Fragment", 3 * 1514));
     assert_eq!(flow.ip.unwrap().fragment_errors, 3);
 }
+
+/// More stacks of extension headers than there are numbers for paths.
+#[test]
+fn hostile_stacks_do_not_take_the_paths_of_others() {
+    let mut table = FlowTable::new(TableConfig { max_entries: None, ..TableConfig::default() });
+    let stack = |number: u32| {
+        // Hop by hop, routing or destination options in any order, then UDP.
+        let kinds: Vec<u8> =
+            (0..11).map(|place| [0, 43, 60][(number / 3_u32.pow(place) % 3) as usize]).collect();
+        let mut payload = Vec::new();
+        for next in kinds.iter().skip(1).chain([&17]) {
+            payload.extend([*next, 0, 1, 4, 0, 0, 0, 0]);
+        }
+        payload.extend([0, 1, 0, 2, 0, 8, 0, 0]);
+        let mut packet = vec![0x60, 0, 0, 0, 0, payload.len() as u8, kinds[0], 64];
+        packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        packet.extend(number.to_be_bytes());
+        packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0, 0, 1]);
+        packet.extend(payload);
+        ethernet(false, 0x86dd, &packet)
+    };
+    for number in 0..70_000 {
+        feed(&mut table, T0, &stack(number));
+    }
+    assert_eq!(table.len(), 70_000);
+    feed(&mut table, T0 + SECOND, &tcp(false, SYN, 0, b""));
+    let paths: Vec<String> = table.flows().map(|flow| flow.layers_path().to_string()).collect();
+    assert_eq!(paths.last().unwrap(), "Ethernet/IPv4/TCP");
+    assert_eq!(paths[0].split('/').count(), 14);
+    assert!(paths[..70_000].iter().all(|path| path.starts_with("Ethernet/IPv6/") && path.ends_with("/UDP")));
+    let folded = paths.iter().filter(|path| *path == "Ethernet/IPv6/Other/UDP").count();
+    assert!(folded > 30_000);
+    assert_eq!(table.counters().folded_paths, folded as u64);
+
+    // When they are gone there is room for others of their kind.
+    table.expire(i64::MAX, &mut |_, _| {});
+    feed(&mut table, T0, &stack(69_999));
+    assert_eq!(table.flows().next().unwrap().layers_path().split('/').count(), 14);
+}

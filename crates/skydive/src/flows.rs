@@ -105,6 +105,9 @@ fn format(flags: &ReadFlags) -> anyhow::Result<RowFormat> {
     }
 }
 
+/// Bytes of packets that are kept until their flows are told of: who asks for packets wants them, as far as that goes.
+const RAW_BYTES: usize = 1 << 30;
+
 fn table_config(flags: &ReadFlags) -> TableConfig {
     let extra_layers = flags.extra_layer.iter().fold(ExtraLayers::NONE, |layers, layer| {
         layers
@@ -116,6 +119,7 @@ fn table_config(flags: &ReadFlags) -> TableConfig {
                 ExtraLayer::Http => ExtraLayers::HTTP,
             }
     });
+    let config = TableConfig::default();
     TableConfig {
         expire: Duration::from_secs(flags.expire.get()),
         max_entries: flags.max_entries.map(Into::into),
@@ -128,6 +132,7 @@ fn table_config(flags: &ReadFlags) -> TableConfig {
         defragment: flags.ip_defrag,
         extra_layers,
         raw_packets: flags.raw.map_or(0, Into::into),
-        ..TableConfig::default()
+        max_extra_bytes: if flags.raw.is_some() { RAW_BYTES } else { config.max_extra_bytes },
+        ..config
     }
 }

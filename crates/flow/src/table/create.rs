@@ -30,7 +30,7 @@ impl FlowTable {
         fragments: Option<Fragments>,
         tell: &mut impl FnMut(FlowView<'_>, Told),
     ) -> u32 {
-        if self.config.max_entries.is_some_and(|max| self.records.len >= max) {
+        if self.config.max_entries.is_some_and(|max| self.records.len() >= max) {
             self.evict(tell);
         }
         let (from, to) = part.layers;
@@ -50,7 +50,7 @@ impl FlowTable {
             let ports = &self.config.application_ports;
             let (a, b) = cold.ports;
             if let Some(name) = ports.get(&(protocol, a)).or_else(|| ports.get(&(protocol, b))) {
-                cold.application = self.names.number(name);
+                cold.application = self.names.application(name);
             }
         }
         let hash = hash32(part.hash);

@@ -6,9 +6,10 @@ use skydive_packet::application::{Text, dhcp4, dns, http1, tls, vrrp};
 use skydive_packet::{Layer, LayerKind};
 use skydive_value::SmolStr;
 
+use crate::budget::Budget;
 use crate::key::TransportKind;
-use crate::record::Record;
-use crate::{Dhcp4, Extra, Http, Tls, Vrrp};
+use crate::record::{More, Record};
+use crate::{Dhcp4, Http, Tls, Vrrp};
 
 /// Which applications' messages are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,55 +71,90 @@ impl Record {
         bytes: &[u8],
         kind: TransportKind,
         at: i64,
+        budget: &mut Budget,
     ) {
         let packets = self.hot.counts[0] + self.hot.counts[2];
         let Some(last) = layers.last() else { return };
         match last.kind {
-            LayerKind::DNS if wanted.has(ExtraLayers::DNS) => self.read_dns(last.bytes_of(bytes), at),
+            LayerKind::DNS if wanted.has(ExtraLayers::DNS) => {
+                if let Ok(message) = dns::Message::parse(last.bytes_of(bytes)) {
+                    self.more().keep_dns(message, at, budget);
+                }
+            }
             LayerKind::DHCPv4 if wanted.has(ExtraLayers::DHCPV4) && packets == 1 => {
                 if let Some(message) = dhcp4::Message::parse(last.bytes_of(bytes)) {
-                    self.extra().dhcp4 = Some(dhcp4_of(message));
+                    let held = message.file().len() + message.server_name().len();
+                    self.more().keep_extra(0, held, budget, |extra| extra.dhcp4 = Some(dhcp4_of(message)));
                 }
             }
             LayerKind::VRRP if wanted.has(ExtraLayers::VRRP) && packets == 1 => {
                 if let Some(message) = vrrp::Advertisement::parse(last.bytes_of(bytes)) {
-                    self.extra().vrrp = Some(Vrrp {
+                    let vrrp = Vrrp {
                         adver_int: message.interval(),
                         priority: message.priority(),
                         version: message.version(),
                         virtual_router: message.virtual_router(),
-                    });
+                    };
+                    self.more().keep_extra(0, 0, budget, |extra| extra.vrrp = Some(vrrp));
                 }
             }
             LayerKind::TCP if kind == TransportKind::Tcp && packets <= FIRST_WORDS => {
                 let payload = last.payload_of(bytes);
                 if wanted.has(ExtraLayers::TLS) && tls::is_client_hello(payload) {
-                    self.read_tls(payload);
+                    self.read_tls(payload, budget);
                 } else if wanted.has(ExtraLayers::HTTP) && http1::is_request(payload) {
-                    self.read_http(payload);
+                    self.read_http(payload, budget);
                 }
             }
             _ => {}
         }
     }
 
-    fn extra(&mut self) -> &mut Extra {
-        self.more().extra.get_or_insert_default()
+    fn read_tls(&mut self, payload: &[u8], budget: &mut Budget) {
+        let Ok(hello) = tls::ClientHello::parse(payload) else { return };
+        let more = self.more();
+        let known = more.extra.as_ref().and_then(|extra| extra.tls.as_ref());
+        if known.is_some_and(|known| !known.server_name.is_empty()) {
+            return;
+        }
+        let tls = Tls {
+            server_name: hello.server_name().map(text).unwrap_or_default(),
+            alpn: hello.protocols().take(PROTOCOLS_MAX).map(text).collect(),
+            version: hello.latest_version().0,
+        };
+        let old = known.map_or(0, tls_held);
+        more.keep_extra(old, tls_held(&tls), budget, |extra| extra.tls = Some(tls));
     }
 
+    fn read_http(&mut self, payload: &[u8], budget: &mut Budget) {
+        let Some(request) = http1::Request::parse(payload) else { return };
+        let more = self.more();
+        if more.extra.as_ref().is_some_and(|extra| extra.http.is_some()) {
+            return;
+        }
+        let http = Http {
+            method: request.method.into(),
+            target: text(request.target),
+            host: request.host.map(text).unwrap_or_default(),
+        };
+        let held = http.method.len() + http.target.len() + http.host.len();
+        more.keep_extra(0, held, budget, |extra| extra.http = Some(http));
+    }
+}
+
+impl More {
     /// The latest message is kept, and how long the latest answer was waited for: from the first time that its question
     /// was sent to the first answer, as whoever asked had to.
-    fn read_dns(&mut self, bytes: &[u8], at: i64) {
-        let Ok(message) = dns::Message::parse(bytes) else { return };
+    fn keep_dns(&mut self, message: dns::Message, at: i64, budget: &mut Budget) {
         let id = message.header.id();
-        let asked = &mut self.more().dns_asked;
         let mut latency = None;
         if !message.header.is_response() {
-            let is_again = asked
+            let is_again = self
+                .dns_asked
                 .iter()
                 .flatten()
                 .any(|&(asked, first)| asked == id && at.saturating_sub(first) <= ASKED_AGAIN);
-            let oldest = asked.iter_mut().min_by_key(|asked| match asked {
+            let oldest = self.dns_asked.iter_mut().min_by_key(|asked| match asked {
                 // An older one of the same number goes first.
                 Some((asked, _)) if *asked == id => i64::MIN,
                 Some((_, first)) => *first,
@@ -128,39 +164,25 @@ impl Record {
                 *place = Some((id, at));
             }
         } else if let Some((_, asked_at)) =
-            asked.iter_mut().find_map(|asked| asked.take_if(|(asked, _)| *asked == id))
+            self.dns_asked.iter_mut().find_map(|asked| asked.take_if(|(asked, _)| *asked == id))
         {
             latency = Some(at.saturating_sub(asked_at).max(0) as u64);
         }
-        let extra = self.extra();
-        extra.dns_latency = latency.or(extra.dns_latency);
-        extra.dns = Some(message);
-        extra.dns_at = at;
-    }
-
-    fn read_tls(&mut self, payload: &[u8]) {
-        let Ok(hello) = tls::ClientHello::parse(payload) else { return };
-        let extra = self.extra();
-        if extra.tls.as_ref().is_none_or(|known| known.server_name.is_empty()) {
-            extra.tls = Some(Tls {
-                server_name: hello.server_name().map(text).unwrap_or_default(),
-                alpn: hello.protocols().take(PROTOCOLS_MAX).map(text).collect(),
-                version: hello.latest_version().0,
-            });
+        if let Some(extra) = self.extra.as_mut() {
+            extra.dns_latency = latency.or(extra.dns_latency);
         }
+        let old = self.extra.as_ref().and_then(|extra| extra.dns.as_ref()).map_or(0, dns::Message::held);
+        self.keep_extra(old, message.held(), budget, |extra| {
+            extra.dns_latency = latency.or(extra.dns_latency);
+            extra.dns = Some(message);
+            extra.dns_at = at;
+        });
     }
+}
 
-    fn read_http(&mut self, payload: &[u8]) {
-        let Some(request) = http1::Request::parse(payload) else { return };
-        let extra = self.extra();
-        if extra.http.is_none() {
-            extra.http = Some(Http {
-                method: request.method.into(),
-                target: text(request.target),
-                host: request.host.map(text).unwrap_or_default(),
-            });
-        }
-    }
+fn tls_held(tls: &Tls) -> usize {
+    let alpn: usize = tls.alpn.iter().map(SmolStr::len).sum();
+    tls.server_name.len() + alpn + tls.alpn.capacity() * size_of::<SmolStr>()
 }
 
 fn dhcp4_of(message: dhcp4::Message<'_>) -> Dhcp4 {

@@ -11,9 +11,10 @@ use skydive_packet::{LayerKind, Layers, LinkType};
 use super::fragment::Fragments;
 use super::{ExtraLayers, FlowTable};
 use crate::asked::Asked;
+use crate::budget::Budget;
 use crate::key::{ECHO_REQUEST, Part, TransportKind, unsaid_len};
 use crate::record::{FIN_FROM_A, FIN_FROM_B, Hot, Record, millis, timestamp};
-use crate::tcp::Side;
+use crate::tcp::{Side, TcpState};
 use crate::{Finish, RawPacket};
 
 const FIN: u8 = 0x01;
@@ -39,12 +40,15 @@ impl FlowTable {
         }
         let (detail, streams) = (self.config.tcp_metric, self.config.reassemble);
         if (detail || streams) && part.kind == TransportKind::Tcp {
+            let detail = if detail { self.tcp.of_or_new(&mut record.cold.tcp) } else { None };
+            let streams = streams.then_some(&mut self.budget);
             record.watch_tcp(from_a, part, packet, layers, detail, streams);
         }
         if self.config.extra_layers != ExtraLayers::NONE {
             let (from, to) = part.layers;
             let layers = layers.as_slice().get(usize::from(from)..usize::from(to)).unwrap_or_default();
-            record.read_extra(self.config.extra_layers, layers, packet.bytes, part.kind, packet.at);
+            let wanted = self.config.extra_layers;
+            record.read_extra(wanted, layers, packet.bytes, part.kind, packet.at, &mut self.budget);
         }
         if self.config.raw_packets > 0 {
             self.keep_raw(place, part, packet, layers);
@@ -88,17 +92,18 @@ impl FlowTable {
         // What comes before the addresses, as in cooked captures or with PPP, has a link type of its own.
         let Some(first) = layers.iter().find(|layer| layer.kind.has_addresses()) else { return };
         let bytes = packet.bytes.get(first.start as usize..).unwrap_or_default();
-        more.raw_count += 1;
-        more.raw.push(RawPacket {
-            at: timestamp(packet.at),
-            index: more.raw_count,
-            bytes: bytes.into(),
-            link: match first.kind {
-                LayerKind::IPv4 => LinkType::IPV4,
-                LayerKind::IPv6 => LinkType::IPV6,
-                _ => LinkType::ETHERNET,
-            },
-        });
+        let bytes = bytes.get(..self.config.raw_packet_bytes).unwrap_or(bytes);
+        let link = match first.kind {
+            LayerKind::IPv4 => LinkType::IPV4,
+            LayerKind::IPv6 => LinkType::IPV6,
+            _ => LinkType::ETHERNET,
+        };
+        let at = timestamp(packet.at);
+        more.keep_raw(
+            |index| RawPacket { at, index, bytes: bytes.into(), link },
+            bytes.len(),
+            &mut self.budget,
+        );
     }
 }
 
@@ -128,8 +133,8 @@ impl Record {
         part: &Part,
         packet: &Packet<'_>,
         layers: &Layers,
-        detail: bool,
-        streams: bool,
+        detail: Option<&mut TcpState>,
+        streams: Option<&mut Budget>,
     ) {
         let layer = |place: u8| layers.as_slice().get(usize::from(place));
         let (Some(network), Some(transport)) = (layer(part.network), layer(part.transport)) else { return };
@@ -150,16 +155,16 @@ impl Record {
         };
         let headers = (transport.start - network.start) + header.header_len() as u32;
         let payload_len = len.saturating_sub(headers);
-        if detail {
+        if let Some(tcp) = detail {
             let options = Options::of(transport.header_of(packet.bytes));
             let side = if from_a { Side::A } else { Side::B };
-            let tcp = self.more().tcp.get_or_insert_default();
             tcp.packet(side, header, options, payload_len, ttl, millis(packet.at));
         }
-        if streams {
+        if let Some(budget) = streams {
             let [ab, ba] = &mut **self.more().streams.get_or_insert_default();
             let stream = if from_a { ab } else { ba };
-            let ended = stream.order.segment(header.sequence(), payload_len, header.flags(), packet.at);
+            let (sequence, flags) = (header.sequence(), header.flags());
+            let ended = stream.order.segment_within(sequence, payload_len, flags, packet.at, budget);
             stream.told = ended.unwrap_or(stream.told);
         }
     }

@@ -47,6 +47,8 @@ struct Json<'a> {
     flows: u64,
     evicted: u64,
     unaccounted: u64,
+    unkept: u64,
+    folded_paths: u64,
     finish_type: Pairs<'a, u64>,
     decoding_ended: Pairs<'a, u64>,
     layers_path: Pairs<'a, Sum>,
@@ -165,6 +167,8 @@ impl Summary {
             flows: self.flows(),
             evicted: totals.table.evicted,
             unaccounted: totals.table.unaccounted,
+            unkept: totals.table.unkept,
+            folded_paths: totals.table.folded_paths,
             finish_type: Pairs(FINISHES.iter().map(|finish| finish.name()).zip(self.finished).collect()),
             decoding_ended: Pairs(ends(totals)),
             layers_path: Pairs(self.paths()),
@@ -206,6 +210,8 @@ fn losses(totals: &Totals) -> String {
     };
     tell(totals.table.unaccounted, "packets belong to no flow");
     tell(totals.table.evicted, "flows ended early by --max-entries");
+    tell(totals.table.unkept, "packets, messages or waiting segments had no room");
+    tell(totals.table.folded_paths, "flows have a shortened layers path: too many different ones");
     tell(totals.dropped, "packets were dropped while capturing, as the file says");
     lines.extend(
         totals.damage.iter().map(|damage| format!("damaged   {}", terminal::harmless(&damage.to_string()))),

@@ -65,6 +65,12 @@ impl Totals {
         if self.table.evicted > 0 {
             eprintln!("{note}: flows that ended early by --max-entries: {}", self.table.evicted);
         }
+        if self.table.unkept > 0 {
+            eprintln!("{note}: packets, messages or waiting segments without room: {}", self.table.unkept);
+        }
+        if self.table.folded_paths > 0 {
+            eprintln!("{note}: flows whose layers path is shortened: {}", self.table.folded_paths);
+        }
     }
 }
 
