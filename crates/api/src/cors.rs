@@ -39,7 +39,8 @@ pub(crate) async fn allow_any_origin(request: Request, next: Next) -> Response {
         return preflight(request.headers());
     }
     let mut response = next.run(request).await;
-    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    // `/login` names the origin itself.
+    response.headers_mut().entry(ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(ANY);
     response.headers_mut().insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     response
 }

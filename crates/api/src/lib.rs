@@ -18,6 +18,7 @@ mod handshake;
 mod identity;
 mod language;
 mod live;
+mod login;
 mod metrics;
 mod paced;
 mod page;

@@ -23,12 +23,12 @@ use crate::permission::{self, Guard};
 use crate::{
     AgentEndpoint, ApiSettings, ApiTelemetry, ConfigKeys, Elements, Page, Permission, PubSub, Publications,
     StatusReport, Subscriptions, Topology, agent_link, compression, config_key, cors, elements, identity,
-    metrics, page, publisher, pubsub, resources, respond, status, steps, subscriber, topology,
+    login, metrics, page, publisher, pubsub, resources, respond, status, steps, subscriber, topology,
 };
 
 /// What a server serves. Routes of absent areas do not exist.
 pub struct Areas {
-    /// `/api`.
+    /// `/api`; `/login` exists beside it.
     pub identity: Identity,
     /// `/api/topology`.
     pub topology: Option<Arc<dyn Topology>>,
@@ -84,7 +84,7 @@ pub(crate) struct Rules {
 const OTHER: &str = "other";
 
 impl Areas {
-    /// Only `/api`.
+    /// Only `/api` and `/login`.
     pub fn new(identity: Identity) -> Self {
         Self {
             identity,
@@ -115,7 +115,7 @@ impl Rules {
 
 pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permission>) -> Router {
     let serving = Arc::new(serving);
-    let mut routes = vec![identity::route(&serving)];
+    let mut routes = vec![identity::route(&serving), login::route(&*permission, &serving)];
     if let Some(area) = areas.topology {
         routes.extend([topology::route(area, &serving), steps::route()]);
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 mod agent_link;
+mod login;
 mod resources;
 mod rest;
 mod subscriber;
