@@ -7,6 +7,7 @@
 
 mod address;
 mod alias;
+mod exposed;
 pub(crate) mod keys;
 mod nearest;
 mod problem;
@@ -24,6 +25,7 @@ mod typed;
 mod tests;
 
 pub(crate) use address::Address;
+pub(crate) use exposed::exposed;
 pub(crate) use problem::{Problem, Severity};
 pub(crate) use reference::reference;
 pub(crate) use resolved::{Encoder, LogBackend, LogLevel, LogOutput, ProbeChoice, Resolved};

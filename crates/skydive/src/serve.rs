@@ -55,7 +55,7 @@ pub(crate) fn run(role: Role, config: &ConfigFlags, flags: &[FlagValue]) -> anyh
     runtime.block_on(async {
         let stop = CancellationToken::new();
         watch_signals(stop.clone())?;
-        serve(role, &loaded, stop).await
+        Box::pin(serve(role, &loaded, stop)).await
     })?;
     info!("stopped");
     Ok(exit::OK)
@@ -77,7 +77,7 @@ async fn serve(role: Role, loaded: &Loaded, stop: CancellationToken) -> anyhow::
             let agent = wiring::agent(&beside, settings).await.context("agent")?;
             let analyzer = async { Ok(analyzer.run(stop.clone()).await?) };
             let agent = async { Ok(agent.run(stop.clone()).await?) };
-            both(analyzer, agent, &stop).await
+            Box::pin(both(analyzer, agent, &stop)).await
         }
     }
 }

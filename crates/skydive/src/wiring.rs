@@ -1,6 +1,7 @@
 //! Where the crates meet: from the resolved configuration to running agents and analyzers.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -8,11 +9,12 @@ use skydive_agent::{Agent, AgentConfig, AgentError, Dial, MetadataFile, WebSocke
 use skydive_api::{ApiSettings, WebSocketSettings};
 use skydive_client::{ConnectionSettings, Credentials, Endpoint};
 use skydive_hub::{Hub, HubConfig};
-use skydive_proto::Limits;
+use skydive_proto::{Limits, reason};
+use skydive_store::{OpenError, Resources};
 use skydive_value::{Clock, Map, SmolStr, Timestamp};
 use tracing::{debug, info, warn};
 
-use crate::config::{Address, ProbeChoice, Resolved, Settings};
+use crate::config::{self, Address, ProbeChoice, Resolved, Settings};
 use crate::version::VERSION;
 
 /// Builds an agent; it listens and does not run yet. `settings` know where the values come from.
@@ -40,9 +42,29 @@ pub(crate) async fn analyzer(config: &Resolved, settings: &Settings) -> anyhow::
     };
     let hub = Hub::bind(hub_config, &authority(&config.analyzer.listen))
         .await
-        .with_context(|| settings.locate("analyzer.listen"))?;
+        .with_context(|| settings.locate("analyzer.listen"))?
+        .with_resources(Arc::new(resources(config, settings)?))
+        .with_config_keys(config::exposed(config, settings));
     info!(address = %hub.address(), "analyzer listens");
     Ok(hub)
+}
+
+/// The resources in the data directory; in memory when that cannot be made and nobody chose it, as without root and
+/// home.
+fn resources(config: &Resolved, settings: &Settings) -> anyhow::Result<Resources> {
+    let directory = &config.analyzer.resources_dir;
+    let is_chosen = ["etcd.data_dir", "data_dir"].iter().any(|key| settings.given(key).is_some());
+    match Resources::open(directory, system_clock()) {
+        Err(fault @ OpenError::Directory { .. }) if !is_chosen => {
+            let fault = reason(&fault);
+            warn!(
+                fault,
+                "RULES AND OTHER RESOURCES WILL BE LOST at the end: `data_dir` can name a directory"
+            );
+            Ok(Resources::in_memory(system_clock())?)
+        }
+        opened => opened.with_context(|| settings.locate("etcd.data_dir")),
+    }
 }
 
 /// Allows as many open files as the system permits: every namespace and every client holds some.

@@ -317,7 +317,7 @@ pub(crate) const KEYS: &[KeyDef] = &[
     // Resources shared by analyzers.
     key("etcd.embedded", Switch, "true", Later, "keep resources here instead of in a cluster of etcd"),
     key("etcd.listen", Listen, "127.0.0.1:12379", Later, "address of the embedded store"),
-    key("etcd.data_dir", Text, "/var/lib/skydive/etcd", Later, "its directory"),
+    key("etcd.data_dir", Text, "", Now, "directory of the resources that clients make; `etcd` in `data_dir` when not given"),
     key("etcd.max_wal_files", COUNT, "5", Later, "logs kept; 0 for all"),
     key("etcd.max_snap_files", COUNT, "5", Later, "snapshots kept; 0 for all"),
     key("etcd.servers", Words, "", Later, "servers; one of `analyzers` when empty"),

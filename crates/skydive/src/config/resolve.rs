@@ -73,6 +73,7 @@ impl Resolver<'_> {
             analyzer: Analyzer {
                 listen: self.address("analyzer.listen"),
                 topology_backend: self.backend("analyzer.topology.backend"),
+                resources_dir: self.resources_dir(),
                 flow_backend: self.backend("analyzer.flow.backend"),
             },
             logging: self.logging(),
@@ -95,6 +96,11 @@ impl Resolver<'_> {
             Some(home) => home.join("skydive"),
             None => PathBuf::from("/var/lib/skydive"),
         }
+    }
+
+    fn resources_dir(&self) -> PathBuf {
+        let given = self.text("etcd.data_dir");
+        if given.is_empty() { self.data_dir().join("etcd") } else { PathBuf::from(given) }
     }
 
     fn agent(&mut self) -> Agent {

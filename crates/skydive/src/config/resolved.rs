@@ -98,6 +98,8 @@ pub(crate) struct Analyzer {
     pub(crate) listen: Address,
     /// Where the history of the graph goes.
     pub(crate) topology_backend: Backend,
+    /// Where resources that clients make are kept.
+    pub(crate) resources_dir: PathBuf,
     /// Where flows go.
     pub(crate) flow_backend: Backend,
 }

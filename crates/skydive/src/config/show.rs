@@ -35,6 +35,7 @@ fn default_of(def: &KeyDef, loaded: &Loaded) -> String {
     let text = match def.name {
         "host_id" => loaded.resolved.host_id.clone(),
         "data_dir" => loaded.resolved.data_dir.display().to_string(),
+        "etcd.data_dir" => loaded.resolved.analyzer.resources_dir.display().to_string(),
         _ => def.default.to_owned(),
     };
     match text.parse::<i64>() {

@@ -14,6 +14,7 @@ mod lifecycle;
 mod lost_notifications;
 mod publishers;
 mod refusals;
+mod rest;
 mod slow;
 mod slow_strict;
 mod stage;
