@@ -19,7 +19,7 @@ use self::fragment::{Rebuilt, Taken};
 use crate::budget::Budget;
 use crate::defragment::Defragmenter;
 use crate::index::Index;
-use crate::key::{Key, KeyMode, Part, Seeds, TransportKind, part};
+use crate::key::{Key, KeyMode, Part, Seeds, TransportKind, part, plain_part};
 use crate::names::Names;
 use crate::record::{FlowView, Record, Update};
 use crate::slab::Slab;
@@ -304,6 +304,15 @@ impl FlowTable {
                     Taken::All => return i + 1,
                 }
             }
+            if self.config.key_mode == KeyMode::L2
+                && let Some(mut plain) =
+                    plain_part(layers.as_slice(), packet.bytes, packet.wire_len, self.seeds)
+            {
+                plain.packet = i as u16;
+                self.index.prefetch(hash32(plain.hash));
+                batch.parts.push(plain);
+                continue;
+            }
             for range in layers.parts() {
                 if range.end > whole {
                     if let Some(carrier) = batch.parts.get_mut(before..).and_then(<[Part]>::last_mut) {
@@ -342,15 +351,15 @@ impl FlowTable {
     fn look_ahead(&self, batch: &mut Batch) {
         batch.likely.clear();
         for part in &batch.parts {
-            let likely = self.index.find(hash32(part.hash), |_| true);
-            if let Some(record) = likely.and_then(|place| self.records.at(place)) {
+            let likely = self.index.guess(hash32(part.hash));
+            if let Some(record) = self.records.at(likely) {
                 prefetch(&record.key);
                 prefetch(&record.hot);
-                if part.nested || part.carries || self.config.tcp_metric {
+                if part.carries || self.config.tcp_metric {
                     prefetch(&record.cold);
                 }
             }
-            batch.likely.push(likely.unwrap_or(NOWHERE));
+            batch.likely.push(likely);
         }
         if self.config.tcp_metric {
             self.look_ahead_tcp(batch);
