@@ -74,6 +74,7 @@ fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
     table.finish(|flow, told| output.hear(flow, told));
     match output {
         Output::Rows(rows) => {
+            totals.table.unkept += rows.unkept();
             rows.end()?;
             totals.tell_losses(paint);
         }
@@ -105,7 +106,8 @@ fn format(flags: &ReadFlags) -> anyhow::Result<RowFormat> {
     }
 }
 
-/// Bytes of packets that are kept until their flows are told of: who asks for packets wants them, as far as that goes.
+/// Bytes of packets that are kept until their flows are told of, and again until they have ended: who asks for packets
+/// wants them, as far as that goes.
 const RAW_BYTES: usize = 1 << 30;
 
 fn table_config(flags: &ReadFlags) -> TableConfig {

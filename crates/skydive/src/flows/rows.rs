@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use skydive_flow::{Flow, FlowId, FlowView, RawPacket, Told};
 use skydive_proto::FlowJson;
 
+use super::RAW_BYTES;
 use super::csv::Columns;
 use super::progress::Drawn;
 use super::table::Grid;
@@ -21,8 +22,8 @@ const PIECE: usize = 64 << 10;
 /// Where rows go, and in which form.
 pub(super) struct Rows {
     form: Form,
-    /// Packets of flows that have not ended, when they are asked for: an update tells them, and the table forgets them.
-    raw: Option<HashMap<FlowId, Vec<RawPacket>>>,
+    /// When packets are asked for.
+    raw: Option<Held>,
     out: Vec<u8>,
     /// What has to go before rows can stand on a terminal.
     progress: Drawn,
@@ -34,6 +35,16 @@ enum Form {
     Table(Grid),
     Json,
     Csv(Columns),
+}
+
+/// Packets of flows that have not ended: an update tells them, and the table forgets them.
+#[derive(Default)]
+struct Held {
+    flows: HashMap<FlowId, Vec<RawPacket>>,
+    /// Bytes of all of them.
+    bytes: usize,
+    /// Packets there was no room for.
+    unkept: u64,
 }
 
 /// A packet as the original writes it.
@@ -59,7 +70,7 @@ impl Rows {
                 Form::Csv(columns)
             }
         };
-        Self { form, raw: flags.raw.map(|_| HashMap::new()), out, progress, failure: None }
+        Self { form, raw: flags.raw.map(|_| Held::default()), out, progress, failure: None }
     }
 
     /// A flow was updated or has ended.
@@ -68,20 +79,24 @@ impl Rows {
             return;
         }
         let mut flow = flow.to_flow();
-        if let Some(kept) = &mut self.raw {
-            let new = std::mem::take(&mut flow.raw_packets);
+        if let Some(held) = &mut self.raw {
             if !told.ended {
-                kept.entry(flow.uuid).or_default().extend(new);
+                held.hold(flow.uuid, flow.raw_packets);
                 return;
             }
-            let mut raw = kept.remove(&flow.uuid).unwrap_or_default();
-            raw.extend(new);
+            let mut raw = held.release(flow.uuid);
+            raw.append(&mut flow.raw_packets);
             flow.raw_packets = raw;
         }
         self.row(&flow);
         if self.out.len() >= PIECE {
             self.write();
         }
+    }
+
+    /// Packets that are in no row because there was no room to wait with them.
+    pub(super) fn unkept(&self) -> u64 {
+        self.raw.as_ref().map_or(0, |held| held.unkept)
     }
 
     /// Whether nothing can be written any more.
@@ -135,6 +150,26 @@ impl Rows {
     }
 }
 
+impl Held {
+    fn hold(&mut self, flow: FlowId, packets: Vec<RawPacket>) {
+        for packet in packets {
+            let bytes = packet.bytes.len() + size_of::<RawPacket>();
+            if self.bytes + bytes > RAW_BYTES {
+                self.unkept += 1;
+                continue;
+            }
+            self.bytes += bytes;
+            self.flows.entry(flow).or_default().push(packet);
+        }
+    }
+
+    fn release(&mut self, flow: FlowId) -> Vec<RawPacket> {
+        let packets = self.flows.remove(&flow).unwrap_or_default();
+        self.bytes -= packets.iter().map(|packet| packet.bytes.len() + size_of::<RawPacket>()).sum::<usize>();
+        packets
+    }
+}
+
 /// The flow on a line, with its packets as one more member when they are wanted.
 fn put_json(flow: &Flow, has_raw: bool, out: &mut Vec<u8>) -> serde_json::Result<()> {
     serde_json::to_writer(&mut *out, &FlowJson(flow))?;
@@ -161,4 +196,29 @@ impl<'a> RawPacketJson<'a> {
 
 fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
+}
+
+#[cfg(test)]
+mod tests {
+    use skydive_packet::LinkType;
+    use skydive_value::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn packets_without_room_are_counted() {
+        let packet = |bytes: &[u8]| RawPacket {
+            at: Timestamp::EPOCH,
+            index: 1,
+            bytes: bytes.into(),
+            link: LinkType::ETHERNET,
+        };
+        let mut held = Held { bytes: RAW_BYTES - size_of::<RawPacket>() - 2, ..Held::default() };
+        held.hold(FlowId(1), vec![packet(b"abc"), packet(b"ab"), packet(b"")]);
+        assert_eq!((held.unkept, held.bytes), (2, RAW_BYTES));
+        assert_eq!(held.release(FlowId(1)).len(), 1);
+        held.hold(FlowId(1), vec![packet(b"ab")]);
+        assert_eq!((held.unkept, held.bytes), (2, RAW_BYTES));
+        assert!(held.release(FlowId(2)).is_empty());
+    }
 }
