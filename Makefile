@@ -29,6 +29,7 @@ run: build ## build quickly and start an analyzer and an agent in one process; A
 test: ## install what the tests need, then run every test (as root)
 	scripts/setup-tests.sh
 	scripts/vm-image.sh
+	scripts/python-clients.sh >/dev/null
 	cargo build --profile ci -p skydive
 	SKYDIVE_BIN=$(QUICK) cargo test --profile ci --workspace
 

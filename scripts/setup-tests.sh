@@ -22,6 +22,7 @@ PACKAGES=(
   bind9-dnsutils   # traffic: dig
   dnsmasq-base     # answers dig
   python3-scapy    # builds and reads the same packets
+  python3-venv     # scripts/python-clients.sh
 )
 
 missing=()

@@ -23,6 +23,7 @@ if (($#)); then
   rounds=0
 else
   scripts/vm-image.sh
+  scripts/python-clients.sh >/dev/null
   cargo build --profile ci -p skydive
 fi
 for round in $(seq "$rounds"); do
