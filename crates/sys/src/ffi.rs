@@ -1,4 +1,4 @@
-//! The calls that no safe crate has. Everything unsafe of the workspace is here.
+//! The calls that no safe crate has. What is unsafe of this crate is here and in `packet_ring`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -47,7 +47,7 @@ pub(crate) struct DriverReply {
 }
 
 /// The name of an interface in the namespace of the socket, with its terminating zero (`SIOCGIFNAME`).
-fn interface_name(fd: BorrowedFd<'_>, index: u32) -> io::Result<[u8; libc::IFNAMSIZ]> {
+pub(crate) fn interface_name(fd: BorrowedFd<'_>, index: u32) -> io::Result<[u8; libc::IFNAMSIZ]> {
     const SIOCGIFNAME: libc::c_ulong = 0x8910;
 
     /// `struct ifreq` with the number in its union, padded to the union's size.

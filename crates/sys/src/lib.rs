@@ -1,8 +1,9 @@
 //! What only the kernel can tell or do, as plain facts and bytes.
 //!
-//! The one crate with `unsafe`, all of it in `ffi`. It knows nothing of graphs or flows. [`Namespaces`] is the thread
-//! that enters network namespaces to open sockets; [`Reader`] is the thread that reads netlink for all of them;
-//! [`netlink`] turns the kernel's bytes into facts and is what the fuzz target feeds.
+//! The one crate with `unsafe`, all of it in `ffi` and `packet_ring`. It knows nothing of graphs or flows.
+//! [`Namespaces`] is the thread that enters network namespaces to open sockets; [`Reader`] is the thread that reads
+//! netlink for all of them; [`netlink`] turns the kernel's bytes into facts and is what the fuzz target feeds;
+//! [`PacketRing`] gives the packets of an interface where they lie.
 
 mod ethtool;
 mod ffi;
@@ -10,6 +11,7 @@ mod host;
 mod limits;
 mod namespace;
 pub mod netlink;
+mod packet_ring;
 mod pci;
 mod reader;
 mod text;
@@ -21,6 +23,10 @@ pub use limits::{Privileges, raise_nofile};
 pub use namespace::{
     EnterError, Holder, Namespaces, NsId, NsRef, ProcessNamespaces, command, ended, process_namespaces,
     start_time,
+};
+pub use packet_ring::{
+    Attachment, Block, Fanout, FilterInstruction, Frame, Frames, LinkLayer, PacketRing, RingConfig,
+    RingError, RingStatistics,
 };
 pub use pci::{pci_relatives, pci_virtual_function};
 pub use reader::{Command, Facts, NsKey, OpenError, Parts, Reader, ReaderCounters, Refused, Report};
