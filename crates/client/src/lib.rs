@@ -13,4 +13,4 @@ mod watched;
 pub use connection::{ConnectError, Connection, ConnectionSettings, Ended, Gone, Outgoing, ServerIdentity};
 pub use endpoint::{Credentials, Endpoint, EndpointError, Scheme};
 pub use reconnect::{RECONNECT_DELAY, connect_until};
-pub use rest::{Explained, PATIENCE, Response, Rest, RestError};
+pub use rest::{Collection, Explained, PATIENCE, PatchOp, Response, Rest, RestError};

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use skydive_proto::{Explain, Identity, encode_query, header};
+use serde_json::Value as Json;
+use skydive_proto::{Explain, Identity, Language, encode_query, header};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -28,6 +30,37 @@ pub enum Explained {
     No,
     /// Yes, see [`Response::explain`].
     Yes,
+}
+
+/// What can be made, read and deleted under one name. Any status is an answer to what is asked of it: the caller judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collection {
+    /// Nodes of the graph.
+    Nodes,
+    /// Edges of the graph.
+    Edges,
+    /// Rules that make nodes or set their metadata.
+    NodeRules,
+    /// Rules that link nodes.
+    EdgeRules,
+}
+
+/// One operation of a JSON patch (RFC 6902).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum PatchOp {
+    /// Sets the value at a path.
+    Add {
+        /// A JSON pointer (RFC 6901).
+        path: String,
+        /// The value.
+        value: Json,
+    },
+    /// Removes what is at a path.
+    Remove {
+        /// A JSON pointer (RFC 6901).
+        path: String,
+    },
 }
 
 /// What came back.
@@ -165,6 +198,54 @@ impl Rest {
         self.send(url, request).await
     }
 
+    /// The steps, predicates and words of the query language.
+    pub async fn language(&self) -> Result<Language, RestError> {
+        self.resource("/api/query/steps").await
+    }
+
+    /// All of a collection: an object of id to resource.
+    pub async fn list(&self, collection: Collection) -> Result<Response, RestError> {
+        self.get(&collection.path()).await
+    }
+
+    /// One of a collection.
+    pub async fn find(&self, collection: Collection, id: &str) -> Result<Response, RestError> {
+        self.get(&collection.path_of(id)).await
+    }
+
+    /// Makes one of a resource's JSON; 201 with the resource as it is kept.
+    pub async fn create(
+        &self,
+        collection: Collection,
+        json: impl Into<reqwest::Body>,
+    ) -> Result<Response, RestError> {
+        self.submit(Method::POST, &collection.path(), json.into()).await
+    }
+
+    /// Changes one; 200 with the resource after it, 304 when that changes nothing.
+    pub async fn patch(
+        &self,
+        collection: Collection,
+        id: &str,
+        patch: &[PatchOp],
+    ) -> Result<Response, RestError> {
+        let json = serde_json::to_vec(patch).expect("texts and JSON are always JSON");
+        self.submit(Method::PATCH, &collection.path_of(id), json.into()).await
+    }
+
+    /// Deletes one.
+    pub async fn delete(&self, collection: Collection, id: &str) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url(&collection.path_of(id));
+        let request = self.client.delete(&url);
+        self.send(url, request).await
+    }
+
+    async fn submit(&self, method: Method, path: &str, json: reqwest::Body) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url(path);
+        let request = self.client.request(method, &url).header("content-type", "application/json").body(json);
+        self.send(url, request).await
+    }
+
     async fn resource<T: DeserializeOwned>(&self, path: &str) -> Result<T, RestError> {
         let url = self.endpoint.http_url(path);
         let answer = self.get(path).await?;
@@ -202,6 +283,45 @@ impl Rest {
     }
 }
 
+impl Collection {
+    /// The name in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nodes => "node",
+            Self::Edges => "edge",
+            Self::NodeRules => "noderule",
+            Self::EdgeRules => "edgerule",
+        }
+    }
+
+    fn path(self) -> String {
+        format!("/api/{}", self.name())
+    }
+
+    /// An id may be any text; what means something in a URL is escaped, but for slashes, which belong to the id.
+    fn path_of(self, id: &str) -> String {
+        let mut path = self.path() + "/";
+        for byte in id.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    path.push(char::from(byte));
+                }
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        path
+    }
+}
+
+impl PatchOp {
+    /// A JSON pointer to what these names lead to, one after the other.
+    pub fn pointer<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+        names
+            .into_iter()
+            .fold(String::new(), |path, name| path + "/" + &name.replace('~', "~0").replace('/', "~1"))
+    }
+}
+
 impl Response {
     /// The value of a header, when it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -231,4 +351,20 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = inner;
     }
     if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_patches_are_written_so_that_they_are_read_as_meant() {
+        assert_eq!(Collection::NodeRules.path(), "/api/noderule");
+        assert_eq!(Collection::Edges.path_of("a/b c?é#%"), "/api/edge/a/b%20c%3F%C3%A9%23%25");
+        assert_eq!(PatchOp::pointer(["Metadata", "a/b", "~c"]), "/Metadata/a~1b/~0c");
+        let patch =
+            [PatchOp::Add { path: "/a".into(), value: Json::from(1) }, PatchOp::Remove { path: "/b".into() }];
+        let text = serde_json::to_string(&patch).unwrap();
+        assert_eq!(text, r#"[{"op":"add","path":"/a","value":1},{"op":"remove","path":"/b"}]"#);
+    }
 }

@@ -3,16 +3,25 @@
 //! Names, flags and variables are those of the original. Under the name `skydive-cli` the sub-commands of `client`
 //! stand at the top level.
 
+mod client;
 mod flows;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use skydive_client::PATIENCE;
 
+pub(crate) use client::{
+    ClientCommand, EdgeCommand, EdgeDraft, EdgeRuleCommand, EdgeRuleDraft, ElementCommand, Format,
+    FormatFlag, NodeCommand, NodeDraft, NodeRuleCommand, NodeRuleDraft, QueryFlags, ReadCommand, RuleAction,
+    RuleCommand, Shape, ShapeFlag, TopologyCommand,
+};
 pub(crate) use flows::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
+
+const NAME: &str = "skydive";
 
 /// The name under which the client sub-commands are at the top level.
 const CLIENT_NAME: &str = "skydive-cli";
@@ -21,13 +30,11 @@ const CLIENT_NAME: &str = "skydive-cli";
 pub(crate) struct Invocation {
     pub(crate) config: ConfigFlags,
     pub(crate) command: Command,
-    /// The definition it was parsed with, for completions.
-    pub(crate) definition: Clap,
 }
 
 /// Shows how everything is connected, proves where a packet went, and tells what changed.
 #[derive(Parser)]
-#[command(name = "skydive", max_term_width = 100, arg_required_else_help = true)]
+#[command(name = NAME, max_term_width = 100, arg_required_else_help = true)]
 struct SkydiveArgs {
     #[command(flatten)]
     config: ConfigFlags,
@@ -122,9 +129,12 @@ enum ClientTop {
 pub(crate) enum OtherCommand {
     /// Print the version
     Version,
-    /// Print the completion script of a shell
-    Completion { shell: Shell },
-    /// Write skydive-bash-completion.sh to the current directory
+    /// Print the completion script of a shell, for skydive and skydive-cli
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write bash's completion script, skydive-bash-completion.sh, to the current directory
     BashCompletion,
 }
 
@@ -171,36 +181,16 @@ pub(crate) struct ServerFlags {
     pub(crate) insecure: bool,
 }
 
-#[derive(Subcommand)]
-pub(crate) enum ClientCommand {
-    /// Run a Gremlin query
-    Query {
-        /// The query, such as G.V().Has('Type','veth')
-        gremlin: String,
-        /// Form of the answer
-        #[arg(long, value_name = "FORMAT", default_value = "json")]
-        format: Format,
-        /// Tell on standard error what the query read
-        #[arg(long)]
-        explain: bool,
-        /// Accepted for old scripts, without effect as ever
-        #[arg(long, hide = true)]
-        delete: bool,
-    },
-    /// Print the analyzer's status; an agent's with --analyzer HOST:8081
-    Status,
+impl ServerFlags {
+    /// How long the analyzer may say nothing.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// The answer as it is, indented
-    Json,
-    /// Graphviz; the query must give a graph
-    Dot,
-    /// Packets; the query must end in RawPackets()
-    Pcap,
-    /// Columns for reading
-    Table,
+/// The command lines of all names of the binary, for completion.
+pub(crate) fn definitions() -> [Clap; 2] {
+    [SkydiveArgs::command(), ClientArgs::command()]
 }
 
 impl Invocation {
@@ -213,10 +203,10 @@ impl Invocation {
                 ClientTop::Client(command) => Command::Client { server: args.server, command },
                 ClientTop::Other(command) => Command::Other(command),
             };
-            return Ok(Self { config: args.config, command, definition: ClientArgs::command() });
+            return Ok(Self { config: args.config, command });
         }
         let args = SkydiveArgs::try_parse_from(arguments)?;
-        Ok(Self { config: args.config, command: args.command, definition: SkydiveArgs::command() })
+        Ok(Self { config: args.config, command: args.command })
     }
 }
 
@@ -231,8 +221,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_sound() {
-        SkydiveArgs::command().debug_assert();
-        ClientArgs::command().debug_assert();
+        definitions().into_iter().for_each(Clap::debug_assert);
     }
 
     #[test]

@@ -1,24 +1,31 @@
-//! The sub-commands of `client`: one question to an analyzer, the answer on standard output.
+//! The sub-commands of `client`: questions to an analyzer, the answers on standard output.
 
-mod columns;
+pub(crate) mod columns;
 pub(crate) mod complaint;
+mod deletion;
+mod element;
+mod import;
 mod indent;
 mod query;
+mod rule;
+mod show;
+mod topology;
 
 use std::io::{self, IsTerminal};
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use skydive_client::{Credentials, Endpoint, Response, Rest, RestError};
+use anyhow::{anyhow, bail};
+use skydive_client::{Collection, Credentials, Endpoint, Response, Rest, RestError};
 use skydive_proto::reason;
 use tokio::time::timeout;
 
-use crate::cli::{ClientCommand, ConfigFlags, ServerFlags};
+use crate::cli::{
+    ClientCommand, ConfigFlags, EdgeRuleCommand, NodeRuleCommand, ReadCommand, ServerFlags, ShapeFlag,
+};
 use crate::config::{self, Address, Source, Surroundings};
 use crate::{config_command, terminal};
-use indent::Indenter;
-pub(crate) use query::Told;
+use show::Look;
 
 /// Asked when nobody says otherwise.
 const DEFAULT_ANALYZER: &str = "127.0.0.1:8082";
@@ -26,10 +33,12 @@ const DEFAULT_ANALYZER: &str = "127.0.0.1:8082";
 /// How long an answer is waited for in silence.
 const LATE: Duration = Duration::from_secs(3);
 
-/// Bytes of an answer that are indented and written at a time.
-const PIECE: usize = 256 << 10;
+/// An error already said in full on standard error.
+#[derive(Debug, thiserror::Error)]
+#[error("already told")]
+pub(crate) struct Told;
 
-/// Runs one sub-command.
+/// Runs one sub-command .
 pub(crate) async fn run(
     command: ClientCommand,
     server: &ServerFlags,
@@ -37,18 +46,44 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let rest = connect(server, flags)?;
     match command {
-        ClientCommand::Query { gremlin, format, explain, delete: _ } => {
-            query::run(&rest, &gremlin, format, explain).await
+        ClientCommand::Query(flags) => query::run(&rest, &flags).await,
+        ClientCommand::Node(command) => element::run_node(&rest, command).await,
+        ClientCommand::Edge(command) => element::run_edge(&rest, command).await,
+        ClientCommand::NodeRule(NodeRuleCommand::Create(draft)) => rule::create_node_rule(&rest, draft).await,
+        ClientCommand::NodeRule(NodeRuleCommand::Other(command)) => {
+            rule::run(&rest, Collection::NodeRules, command).await
         }
-        ClientCommand::Status => {
+        ClientCommand::EdgeRule(EdgeRuleCommand::Create(draft)) => rule::create_edge_rule(&rest, draft).await,
+        ClientCommand::EdgeRule(EdgeRuleCommand::Other(command)) => {
+            rule::run(&rest, Collection::EdgeRules, command).await
+        }
+        ClientCommand::Topology(command) => topology::run(&rest, server, command).await,
+        ClientCommand::Status { shape } => {
             let answer = require_ok(heard(&rest, rest.get("/api/status")).await?, &rest)?;
-            print_json(&answer.body, "  ")
+            show::show(&answer.body, shape.format, Look::Status)
         }
     }
 }
 
+/// Prints what is there.
+async fn read(rest: &Rest, collection: Collection, command: ReadCommand) -> anyhow::Result<()> {
+    let (answer, shape, look) = match command {
+        ReadCommand::List { shape } => (heard(rest, rest.list(collection)).await?, shape, Look::Listing),
+        ReadCommand::Get { id, shape } => {
+            (heard(rest, rest.find(collection, &id)).await?, shape, Look::Resource)
+        }
+    };
+    show::show(&require_ok(answer, rest)?.body, shape.format, look)
+}
+
+/// Makes a resource and prints it as it is kept.
+async fn create(rest: &Rest, collection: Collection, json: Vec<u8>, shape: &ShapeFlag) -> anyhow::Result<()> {
+    let answer = require_ok(heard(rest, rest.create(collection, json)).await?, rest)?;
+    show::show(&answer.body, shape.format, Look::Resource)
+}
+
 /// The answer to a request. Who sits before a terminal is told when it is long in coming.
-async fn heard(
+pub(crate) async fn heard(
     rest: &Rest,
     answer: impl Future<Output = Result<Response, RestError>>,
 ) -> anyhow::Result<Response> {
@@ -98,17 +133,20 @@ fn connect(server: &ServerFlags, flags: &ConfigFlags) -> anyhow::Result<Rest> {
         let password = server.password.clone().unwrap_or_default();
         endpoint = endpoint.with_credentials(Credentials { user, password });
     }
-    Ok(Rest::new(endpoint)?.with_patience(Duration::from_secs(server.timeout)))
+    Ok(Rest::new(endpoint)?.with_patience(server.patience()))
 }
 
-/// The answer when its status is 200, else an error with the server's words and what to do.
-fn require_ok(answer: Response, rest: &Rest) -> anyhow::Result<Response> {
+/// The answer when its status is a success, else an error with the server's words and what to do.
+pub(crate) fn require_ok(answer: Response, rest: &Rest) -> anyhow::Result<Response> {
     let server = rest.endpoint();
     let message = || terminal::harmless(&answer.message());
     match answer.status.as_u16() {
-        200 => Ok(answer),
+        200 | 201 | 304 => Ok(answer),
         401 => bail!("{server}: wrong credentials; give --username and --password"),
+        405 if message().is_empty() => bail!("{server}: not permitted, or not known there"),
         405 => bail!("{server}: not permitted: {}", message()),
+        // What an analyzer refuses it explains.
+        400 | 404 if !message().is_empty() => bail!("{}", message()),
         _ => bail!("{server}: {}: {}", answer.status, message()),
     }
 }
@@ -123,27 +161,6 @@ fn advise(error: RestError) -> anyhow::Error {
         error => return error.into(),
     };
     anyhow!("{}\n{advice}", reason(&error))
-}
-
-/// Prints a JSON body, indented.
-fn print_json(body: &[u8], unit: &'static str) -> anyhow::Result<()> {
-    let mut indenter = Indenter::new(unit);
-    let mut text = Vec::new();
-    for piece in body.chunks(PIECE) {
-        indenter.push(piece, &mut text);
-        print(&text)?;
-        text.clear();
-    }
-    let is_whole = indenter.finish(&mut text);
-    print(&text)?;
-    if !is_whole {
-        bail!("the answer was cut off");
-    }
-    Ok(())
-}
-
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    terminal::print(bytes).context("standard output")
 }
 
 #[cfg(test)]

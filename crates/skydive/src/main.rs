@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
-    let Invocation { config, command, mut definition } = invocation;
+    let Invocation { config, command } = invocation;
     if config.config_backend == ConfigBackend::Etcd {
         anyhow::bail!(
             "--config-backend etcd is not available in this version: put the configuration into a file"
@@ -89,7 +89,7 @@ fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
         }
         Command::Probes => probes::print(),
         Command::Other(OtherCommand::Version) => version::print(arguments),
-        Command::Other(OtherCommand::Completion { shell }) => completion::print(shell, &mut definition),
-        Command::Other(OtherCommand::BashCompletion) => completion::write_bash(&mut definition),
+        Command::Other(OtherCommand::Completion { shell }) => completion::print(shell),
+        Command::Other(OtherCommand::BashCompletion) => completion::write_bash(),
     }
 }

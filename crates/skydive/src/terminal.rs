@@ -17,9 +17,13 @@ pub(crate) enum Color {
     Yellow,
     Blue,
     Bold,
+    Dim,
 }
 
 impl Paint {
+    /// Ends every colour.
+    pub(crate) const END: &str = "\x1b[0m";
+
     /// Colours on a terminal, unless `NO_COLOR` is set.
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -31,13 +35,20 @@ impl Paint {
         if self == Paint::Plain {
             return text.to_owned();
         }
-        let code = match color {
-            Color::Red => "1;31",
-            Color::Yellow => "1;33",
-            Color::Blue => "1;34",
-            Color::Bold => "1",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        format!("{}{text}{}", color.start(), Self::END)
+    }
+}
+
+impl Color {
+    /// What a terminal is sent before the text; [`Paint::END`] comes behind it.
+    pub(crate) fn start(self) -> &'static str {
+        match self {
+            Self::Red => "\x1b[1;31m",
+            Self::Yellow => "\x1b[1;33m",
+            Self::Blue => "\x1b[1;34m",
+            Self::Bold => "\x1b[1m",
+            Self::Dim => "\x1b[2m",
+        }
     }
 }
 

@@ -149,7 +149,7 @@ fn authority(address: &Address) -> String {
 }
 
 /// The one place that reads the system's clock for the graph.
-fn system_clock() -> Clock {
+pub(crate) fn system_clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "the binary owns the clock")]
     Clock::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

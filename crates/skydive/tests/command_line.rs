@@ -91,14 +91,40 @@ fn version_prints_the_line_of_the_original() {
 
 #[test]
 fn completion_scripts_know_the_commands() {
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = run(&["completion", shell]);
-        assert!(output.status.success() && stdout(&output).contains("allinone"), "{shell}");
+        let script = stdout(&output);
+        assert!(output.status.success(), "{shell}");
+        for word in
+            ["allinone", "skydive-cli", "node-rule", "noderule", "--relationtype", "topology", "--analyzer"]
+        {
+            assert!(script.contains(word) || script.contains(&word.replace("--", "-l ")), "{shell}: {word}");
+        }
     }
     let folder = Folder::new("completion");
     let output = skydive().current_dir(&folder.0).arg("bash-completion").output().unwrap();
     assert!(stdout(&output).contains("skydive-bash-completion.sh"));
-    assert!(fs::read_to_string(folder.0.join("skydive-bash-completion.sh")).unwrap().contains("allinone"));
+    let path = folder.0.join("skydive-bash-completion.sh");
+    assert!(fs::read_to_string(&path).unwrap().contains("allinone"));
+
+    // Bash itself, for both names of the binary.
+    let complete = |name: &str, words: &[&str]| {
+        let all = words.join(" ");
+        let script = format!(
+            ". {}; COMP_WORDS=({name} {all}); COMP_CWORD={}; COMP_LINE='{name} {all}'; COMP_POINT=${{#COMP_LINE}}; \
+             f=$(complete -p {name} | sed 's/.*-F \\([^ ]*\\) .*/\\1/'); $f {name} {} {}; echo ${{COMPREPLY[*]}}",
+            path.display(),
+            words.len(),
+            words.last().unwrap(),
+            if words.len() > 1 { words[words.len() - 2] } else { name },
+        );
+        stdout(&Command::new("bash").args(["--norc", "-c", &script]).output().unwrap())
+    };
+    assert_eq!(complete("skydive", &["client", "top"]), "topology\n");
+    assert_eq!(complete("skydive", &["client", "node-rule", "cre"]), "create\n");
+    assert_eq!(complete("skydive", &["client", "edge", "create", "--pa"]), "--parent --password\n");
+    assert_eq!(complete("skydive-cli", &["edg"]), "edge edge-rule edgerule\n");
+    assert_eq!(complete("skydive-cli", &["agen"]), "\n");
 }
 
 #[test]

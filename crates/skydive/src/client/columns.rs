@@ -1,10 +1,15 @@
 //! Answers as tables for reading. The shape of the answer decides the columns.
 
+mod fields;
+
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json};
 use skydive_graph::key::{self, attribute};
 
 use crate::table;
 use crate::terminal::harmless;
+pub(crate) use fields::{fields, sections};
 
 /// A column: title, and the path inside the element.
 type Column = (&'static str, &'static [&'static str]);
@@ -44,7 +49,16 @@ const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host"];
 pub(crate) fn render(answer: &Json, width: Option<u16>) -> String {
     match answer {
         Json::Array(items) => list(items, width),
+        Json::Object(_) => fields(answer, width),
         scalar => format!("{}\n", cell(scalar)),
+    }
+}
+
+/// Resources by id, as a table of them.
+pub(crate) fn listing(answer: &Json, width: Option<u16>) -> String {
+    match answer {
+        Json::Object(all) => list(&all.values().cloned().collect::<Vec<_>>(), width),
+        other => render(other, width),
     }
 }
 
@@ -119,14 +133,28 @@ fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
 
 /// A column for every field that occurs.
 fn objects(items: &[Json], width: Option<u16>) -> String {
-    let mut titles: Map<String, Json> = Map::new();
-    for name in items.iter().filter_map(Json::as_object).flat_map(Map::keys) {
-        titles.entry(name).or_insert(Json::Null);
-    }
-    let rows = items.iter().map(|item| {
-        titles.keys().map(|name| item.get(name).map_or_else(String::new, cell)).collect::<Vec<_>>()
+    let titles = titles_of(items.iter());
+    let rows = items.iter().map(|item| row_of(item, &titles));
+    table::draw(titles.iter().map(|name| harmless(name)), rows, width)
+}
+
+/// The same of objects by name: the first column, under `title`.
+fn objects_by(title: &str, records: &Map<String, Json>, width: Option<u16>) -> String {
+    let titles = titles_of(records.values());
+    let rows = records.iter().map(|(name, record)| {
+        [harmless(name)].into_iter().chain(row_of(record, &titles)).collect::<Vec<_>>()
     });
-    table::draw(titles.keys().map(|name| harmless(name)), rows, width)
+    let head = [title.to_owned()].into_iter().chain(titles.iter().map(|name| harmless(name)));
+    table::draw(head, rows, width)
+}
+
+fn titles_of<'j>(items: impl Iterator<Item = &'j Json>) -> Vec<&'j String> {
+    let mut seen = BTreeSet::new();
+    items.filter_map(Json::as_object).flat_map(Map::keys).filter(|name| seen.insert(*name)).collect()
+}
+
+fn row_of(item: &Json, titles: &[&String]) -> Vec<String> {
+    titles.iter().map(|name| item.get(name.as_str()).map_or_else(String::new, cell)).collect()
 }
 
 /// One value; names come from the network, so nothing in them may steer the terminal.

@@ -2,26 +2,31 @@
 
 use std::io::{self, IsTerminal};
 
-use anyhow::{Context as _, bail};
-use serde_json::Value as Json;
-use skydive_client::{Explained, Rest};
+use anyhow::bail;
+use skydive_client::{Explained, Response, Rest};
 
 use super::complaint::draw;
-use super::{columns, heard, print, print_json, require_ok};
-use crate::cli::Format;
-use crate::table;
+use super::show::{Look, print, show, usual};
+use super::{Told, heard, require_ok};
+use crate::cli::{Format, FormatFlag, QueryFlags, Shape};
 use crate::terminal::{Paint, harmless};
 
 /// Carries what the query read.
 const EXPLAIN: &str = "X-Skydive-Explain";
 
-/// An error already said in full on standard error.
-#[derive(Debug, thiserror::Error)]
-#[error("the query was refused")]
-pub(crate) struct Told;
-
 /// Sends the query and prints the answer.
-pub(crate) async fn run(rest: &Rest, gremlin: &str, format: Format, explain: bool) -> anyhow::Result<()> {
+pub(super) async fn run(rest: &Rest, flags: &QueryFlags) -> anyhow::Result<()> {
+    let explained = if flags.explain { Explained::Yes } else { Explained::No };
+    ask(rest, &flags.gremlin, flags.format.or_usual(), explained).await
+}
+
+/// The same for any query.
+pub(super) async fn ask(
+    rest: &Rest,
+    gremlin: &str,
+    format: Format,
+    explained: Explained,
+) -> anyhow::Result<()> {
     if format == Format::Pcap && io::stdout().is_terminal() {
         bail!("packets are not for a terminal: redirect the output to a file");
     }
@@ -30,30 +35,46 @@ pub(crate) async fn run(rest: &Rest, gremlin: &str, format: Format, explain: boo
         Format::Dot => "text/vnd.graphviz",
         Format::Pcap => "application/vnd.tcpdump.pcap",
     };
-    let explained = if explain { Explained::Yes } else { Explained::No };
     let answer = heard(rest, rest.topology(gremlin, accept, explained)).await?;
-    if explain {
+    if explained == Explained::Yes {
         match answer.header(EXPLAIN) {
             Some(read) => eprintln!("{EXPLAIN}: {}", harmless(read)),
             None => eprintln!("the analyzer does not tell what the query read"),
         }
     }
-    match answer.status.as_u16() {
-        400 | 406 => {
-            let paint = Paint::of(&io::stderr());
-            eprintln!("{}", draw(gremlin, &answer.message(), answer.error_position(), paint));
-            return Err(Told.into());
-        }
-        204 => bail!("the query is empty"),
-        _ => {}
-    }
-    let body = require_ok(answer, rest)?.body;
+    let body = accepted(answer, gremlin, rest)?.body;
     match format {
-        Format::Json => print_json(&body, "\t"),
-        Format::Table => {
-            let json: Json = serde_json::from_slice(&body).context("the answer is not JSON")?;
-            print(columns::render(&json, table::terminal_width()).as_bytes())
-        }
+        Format::Json => show(&body, Some(Shape::Json), Look::Answer),
+        Format::Table => show(&body, Some(Shape::Table), Look::Answer),
         Format::Dot | Format::Pcap => print(&body),
+    }
+}
+
+/// The answer of a query that was not refused; a refusal is drawn on standard error.
+pub(super) fn accepted(answer: Response, gremlin: &str, rest: &Rest) -> anyhow::Result<Response> {
+    match refuse(&answer, gremlin) {
+        Some(refusal) => {
+            eprintln!("{refusal}");
+            Err(Told.into())
+        }
+        None if answer.status == 204 => bail!("the query is empty"),
+        None => require_ok(answer, rest),
+    }
+}
+
+/// What is to be said of a query that was refused.
+pub(crate) fn refuse(answer: &Response, gremlin: &str) -> Option<String> {
+    let paint = Paint::of(&io::stderr());
+    let is_refused = matches!(answer.status.as_u16(), 400 | 406);
+    is_refused.then(|| draw(gremlin, &answer.message(), answer.error_position(), paint))
+}
+
+impl FormatFlag {
+    /// The form asked for, else the one for who reads.
+    pub(super) fn or_usual(&self) -> Format {
+        self.format.unwrap_or(match usual() {
+            Shape::Json => Format::Json,
+            Shape::Table => Format::Table,
+        })
     }
 }
