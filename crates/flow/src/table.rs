@@ -212,6 +212,20 @@ impl FlowTable {
         self.records.iter().filter(|record| record.is_used()).map(|record| self.view(record))
     }
 
+    /// The flows from a place on, 0 for all of them, each with the place to go on at: to look at many in pieces. As long
+    /// as time does not pass in between ([`FlowTable::advance`]), a flow that stays in the table is met once.
+    pub fn flows_from(&self, mut place: u32) -> impl Iterator<Item = (u32, FlowView<'_>)> {
+        std::iter::from_fn(move || {
+            loop {
+                let at = self.records.from(place)?;
+                place = at + 1;
+                if let Some(record) = self.records.at(at).filter(|record| record.is_used()) {
+                    return Some((place, self.view(record)));
+                }
+            }
+        })
+    }
+
     /// Gives up what waits for missing TCP segments, so that the flows tell of all that came.
     pub fn flush_streams(&mut self) {
         for record in self.records.iter_mut() {

@@ -242,6 +242,11 @@ impl PacketRing {
         Ok(if is_there { Attachment::There } else { Attachment::Gone })
     }
 
+    /// Whether the interface is up; an error when it is gone.
+    pub fn is_up(&self) -> io::Result<bool> {
+        socket::is_up(&self.fd, self.interface)
+    }
+
     /// The namespace it is in, which lives as long as the ring.
     pub fn namespace(&self) -> NsId {
         self.namespace

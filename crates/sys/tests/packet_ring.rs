@@ -216,11 +216,12 @@ fn an_interface_that_goes_is_told_from_one_that_is_down() {
     ring.take(&ICMP).unwrap();
     b.ip(&["link", "set", "vb", "down"]).unwrap();
     assert_eq!(ring.error().unwrap().raw_os_error(), Some(100), "ENETDOWN");
-    assert_eq!(ring.attachment().unwrap(), Attachment::There);
+    assert_eq!((ring.attachment().unwrap(), ring.is_up().unwrap()), (Attachment::There, false));
     assert!(ring.error().is_none(), "told once");
     b.ip(&["link", "set", "vb", "up"]).unwrap();
     eventually("an answer", SOON, || a.exec(&["ping", "-c1", "-W1", "10.99.0.2"]).ok()).unwrap();
     read(&mut ring, 2);
+    assert!(ring.is_up().unwrap());
     b.ip(&["link", "del", "vb"]).unwrap();
     assert_eq!(ring.error().unwrap().raw_os_error(), Some(100), "ENETDOWN");
     assert_eq!(ring.attachment().unwrap(), Attachment::Gone);

@@ -117,25 +117,34 @@ pub(super) fn bound_interface(fd: &OwnedFd) -> io::Result<c_int> {
     if result == 0 { Ok(address.sll_ifindex) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The kind of an interface (`ARPHRD_…`), by `SIOCGIFHWADDR`.
+/// The kind of an interface (`ARPHRD_…`).
 pub(super) fn hardware(fd: &OwnedFd, interface: u32) -> io::Result<u16> {
     const SIOCGIFHWADDR: libc::c_ulong = 0x8927;
+    ask_interface(fd, interface, SIOCGIFHWADDR)
+}
 
-    /// `struct ifreq` with the address in its union, padded to the union's size.
+pub(super) fn is_up(fd: &OwnedFd, interface: u32) -> io::Result<bool> {
+    const SIOCGIFFLAGS: libc::c_ulong = 0x8913;
+    Ok(ask_interface(fd, interface, SIOCGIFFLAGS)? & libc::IFF_UP as u16 != 0)
+}
+
+/// Asks for what begins with a number of 16 bits: the family of an address, or flags.
+fn ask_interface(fd: &OwnedFd, interface: u32, command: libc::c_ulong) -> io::Result<u16> {
+    /// `struct ifreq` with the number in its union, padded to the union's size.
     #[repr(C)]
     struct Ask {
         name: [u8; libc::IFNAMSIZ],
-        family: u16,
+        number: u16,
         rest: [u8; 22],
     }
 
     let name = ffi::interface_name(fd.as_fd(), interface)?;
-    let mut ask = Ask { name, family: 0, rest: [0; 22] };
-    // SAFETY: `ask` is at least as large as `struct ifreq`, which is all that this command reads and writes, and
+    let mut ask = Ask { name, number: 0, rest: [0; 22] };
+    // SAFETY: `ask` is at least as large as `struct ifreq`, which is all that these commands read and write, and
     // outlives the call.
     #[allow(unsafe_code)]
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), SIOCGIFHWADDR as _, &raw mut ask) };
-    if result == 0 { Ok(ask.family) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), command as _, &raw mut ask) };
+    if result == 0 { Ok(ask.number) } else { Err(io::Error::last_os_error()) }
 }
 
 fn set<T>(fd: &OwnedFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {
