@@ -1,0 +1,51 @@
+//! Searches in tables while packets come.
+
+use skydive_capture::{FlowSearch, Want};
+use skydive_flow::{Direction, Sort, field};
+use skydive_testnet::require_root;
+use skydive_value::Filter;
+
+use crate::rig::{Rig, counted, stop};
+
+#[test]
+fn filters_orders_and_limits_are_kept() {
+    if !require_root() {
+        return;
+    }
+    let rig = Rig::new(2);
+    let mut config = rig.config("udp and dst host 10.99.0.2");
+    (config.threads, config.table.raw_packets) = (2, 1);
+    let capture = rig.begin(&config);
+    // The ports of the first 500 flows have twice the packets of the others.
+    rig.flood(64 * 5500, 5000, 30);
+    counted(&capture, 64 * 5500);
+    let packets = Sort { by: field::METRIC_AB_PACKETS.into(), direction: Direction::Descending };
+    let busiest = FlowSearch { sort: Some(packets), limit: 600, ..FlowSearch::all() };
+    let found = rig.search(&busiest);
+    assert_eq!((found.tables, found.looked_at, found.matched), (2, 5000, 5000));
+    assert_eq!((found.set.flows.len(), found.is_truncated), (600, false));
+    let counts: Vec<_> = found.set.flows.iter().map(|flow| flow.metric.ab_packets).collect();
+    assert!(
+        counts[..500].iter().all(|count| *count == 128) && counts[500..].iter().all(|count| *count == 64)
+    );
+    assert!(found.set.flows.iter().all(|flow| flow.raw_packets.is_empty()));
+
+    let one = FlowSearch {
+        filter: Filter::int(field::TRANSPORT_B, 10_007),
+        want: Want::WithPackets,
+        ..FlowSearch::all()
+    };
+    let found = rig.search(&one);
+    assert_eq!((found.matched, found.set.flows.len(), found.looked_at), (1, 1, 5000));
+    assert_eq!(found.set.flows[0].raw_packets.len(), 1);
+
+    // Without an order it ends when there are enough.
+    let some = rig.search(&FlowSearch { limit: 10, ..FlowSearch::all() });
+    assert_eq!((some.set.flows.len(), some.looked_at), (10, 20));
+    let none = rig.search(&FlowSearch { captures: Some(Vec::new()), ..FlowSearch::all() });
+    assert_eq!((none.tables, none.looked_at), (0, 0));
+    let this = rig.search(&FlowSearch { captures: Some(vec![capture.key()]), limit: 1, ..FlowSearch::all() });
+    assert_eq!((this.tables, this.set.flows.len()), (2, 1));
+    stop(capture);
+    assert_eq!(rig.search(&busiest).looked_at, 0);
+}
