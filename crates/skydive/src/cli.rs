@@ -17,7 +17,7 @@ use skydive_client::PATIENCE;
 pub(crate) use client::{
     ClientCommand, EdgeCommand, EdgeDraft, EdgeRuleCommand, EdgeRuleDraft, ElementCommand, Format,
     FormatFlag, NodeCommand, NodeDraft, NodeRuleCommand, NodeRuleDraft, QueryFlags, ReadCommand, RuleAction,
-    RuleCommand, Shape, ShapeFlag, TopologyCommand,
+    RuleCommand, Shape, ShapeFlag, ShellFlags, TopologyCommand,
 };
 pub(crate) use flows::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
 
@@ -30,6 +30,8 @@ const CLIENT_NAME: &str = "skydive-cli";
 pub(crate) struct Invocation {
     pub(crate) config: ConfigFlags,
     pub(crate) command: Command,
+    /// The name it was called by.
+    pub(crate) name: String,
 }
 
 /// Shows how everything is connected, proves where a packet went, and tells what changed.
@@ -197,16 +199,17 @@ impl Invocation {
     /// Parses the arguments; the first decides the name.
     pub(crate) fn parse(arguments: &[OsString]) -> Result<Self, clap::Error> {
         let called = arguments.first().map(Path::new).and_then(Path::file_stem);
-        if called.is_some_and(|name| name == CLIENT_NAME) {
+        let name = called.map_or_else(|| NAME.to_owned(), |name| name.to_string_lossy().into_owned());
+        if name == CLIENT_NAME {
             let args = ClientArgs::try_parse_from(arguments)?;
             let command = match args.command {
                 ClientTop::Client(command) => Command::Client { server: args.server, command },
                 ClientTop::Other(command) => Command::Other(command),
             };
-            return Ok(Self { config: args.config, command });
+            return Ok(Self { config: args.config, command, name });
         }
         let args = SkydiveArgs::try_parse_from(arguments)?;
-        Ok(Self { config: args.config, command: args.command })
+        Ok(Self { config: args.config, command: args.command, name })
     }
 }
 

@@ -24,8 +24,9 @@ use crate::cli::{
     ClientCommand, ConfigFlags, EdgeRuleCommand, NodeRuleCommand, ReadCommand, ServerFlags, ShapeFlag,
 };
 use crate::config::{self, Address, Source, Surroundings};
-use crate::{config_command, terminal};
-use show::Look;
+use crate::{config_command, shell, terminal};
+pub(crate) use query::refuse;
+pub(crate) use show::{Look, json, look, print, usual};
 
 /// Asked when nobody says otherwise.
 const DEFAULT_ANALYZER: &str = "127.0.0.1:8082";
@@ -38,15 +39,17 @@ const LATE: Duration = Duration::from_secs(3);
 #[error("already told")]
 pub(crate) struct Told;
 
-/// Runs one sub-command .
+/// Runs one sub-command of the binary that was called by `name`.
 pub(crate) async fn run(
     command: ClientCommand,
     server: &ServerFlags,
     flags: &ConfigFlags,
+    name: &str,
 ) -> anyhow::Result<()> {
     let rest = connect(server, flags)?;
     match command {
         ClientCommand::Query(flags) => query::run(&rest, &flags).await,
+        ClientCommand::Shell(flags) => shell::run(rest, flags, name).await,
         ClientCommand::Node(command) => element::run_node(&rest, command).await,
         ClientCommand::Edge(command) => element::run_edge(&rest, command).await,
         ClientCommand::NodeRule(NodeRuleCommand::Create(draft)) => rule::create_node_rule(&rest, draft).await,

@@ -14,6 +14,7 @@ mod logging;
 mod memory;
 mod probes;
 mod serve;
+mod shell;
 mod table;
 mod terminal;
 mod version;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
-    let Invocation { config, command } = invocation;
+    let Invocation { config, command, name } = invocation;
     if config.config_backend == ConfigBackend::Etcd {
         anyhow::bail!(
             "--config-backend etcd is not available in this version: put the configuration into a file"
@@ -79,7 +80,7 @@ fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
         }
         Command::Client { server, command } => {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
-            runtime.block_on(client::run(command, &server, &config))?;
+            runtime.block_on(client::run(command, &server, &config, &name))?;
             Ok(exit::OK)
         }
         Command::Config(command) => config_command::run(command, &config),

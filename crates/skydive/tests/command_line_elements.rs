@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Output;
 
 use serde_json::{Value as Json, json};
-use skydive_testnet::{eventually, require_root};
+use skydive_testnet::{eventually, require_root, workspace_root};
 
 use crate::stage::{ANALYZER, Host, SOON, Service, stderr, text};
 
@@ -341,4 +341,26 @@ fn a_graph_is_exported_and_imported_and_nothing_is_lost() {
     let output = client(&host, &["topology", "query", "--gremlin", "G.V().Has('Name','7').Values('Name')"]);
     assert_eq!(String::from_utf8(output.stdout.clone()).unwrap(), "[\n\t\"7\"\n]\n");
     assert!(stderr(&output).starts_with("warning: "), "{output:?}");
+}
+
+#[test]
+fn the_page_of_the_command_line_is_true() {
+    if !require_root() {
+        return;
+    }
+    let (host, _service) = analyzer("page");
+    let page = fs::read_to_string(workspace_root().join("docs/command-line.md")).unwrap();
+    let commands: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("skydive client ") && !line.contains(" ID"))
+        .filter(|line| !line.contains(" | ") && *line != "skydive client shell")
+        .collect();
+    assert!(commands.len() >= 8, "{commands:?}");
+    for command in commands {
+        let program = stage::binary();
+        let line = command.replacen("skydive", program.to_str().unwrap(), 1);
+        let output =
+            host.command_of(&["sh", "-ec", &line], &[]).current_dir(host.directory()).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+    }
 }

@@ -11,6 +11,8 @@ use skydive_value::{DefinitionError, Map, parse_definition};
 pub(crate) enum ClientCommand {
     /// Run a Gremlin query
     Query(QueryFlags),
+    /// Ask queries at a prompt that completes them
+    Shell(ShellFlags),
     /// Make, change, list and delete nodes
     #[command(subcommand)]
     Node(NodeCommand),
@@ -45,6 +47,16 @@ pub(crate) struct QueryFlags {
     /// Accepted for old scripts, without effect as ever
     #[arg(long, hide = true)]
     pub(crate) delete: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ShellFlags {
+    /// Run the queries of a file and end; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: Option<PathBuf>,
+    /// Where lines are remembered [default: ~/.skydive_history, after the name of the program]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -358,6 +370,7 @@ mod tests {
             "topology export",
             "topology import --file g.json --endpoint /ws/publisher",
             "query G --format pcap --delete",
+            "shell --script f --history h",
             "status",
         ] {
             assert!(parse(line).is_ok(), "{line}");

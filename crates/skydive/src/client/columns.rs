@@ -36,6 +36,9 @@ const EDGE: &[Column] = &[
     ("ID", &["ID"]),
 ];
 
+/// The column of the id.
+const ID: &str = "ID";
+
 /// Columns of identifiers, which a narrow terminal shows by their beginning.
 const IDENTIFIERS: &[&str] = &["ID", attribute::PARENT, attribute::CHILD];
 
@@ -44,6 +47,19 @@ const SHORT: usize = 8;
 
 /// Columns that a narrow terminal does without, in this order.
 const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host"];
+
+/// The same of records by name.
+const DISPENSABLE_OF_RECORDS: &[&str] =
+    &["RemoteServiceType", "RemoteHost", "ClientProtocol", "ConnectTime", "Port"];
+
+/// What the id of an element is for who reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ids {
+    /// A column among others.
+    Seen,
+    /// What the next command is given: first, and whole.
+    Used,
+}
 
 /// The answer as one or several tables for a terminal of this width, if it is one.
 pub(crate) fn render(answer: &Json, width: Option<u16>) -> String {
@@ -57,12 +73,16 @@ pub(crate) fn render(answer: &Json, width: Option<u16>) -> String {
 /// Resources by id, as a table of them.
 pub(crate) fn listing(answer: &Json, width: Option<u16>) -> String {
     match answer {
-        Json::Object(all) => list(&all.values().cloned().collect::<Vec<_>>(), width),
+        Json::Object(all) => list_by(&all.values().cloned().collect::<Vec<_>>(), Ids::Used, width),
         other => render(other, width),
     }
 }
 
 fn list(items: &[Json], width: Option<u16>) -> String {
+    list_by(items, Ids::Seen, width)
+}
+
+fn list_by(items: &[Json], ids: Ids, width: Option<u16>) -> String {
     let Some(first) = items.first() else { return "nothing found\n".to_owned() };
     match first {
         // Paths: one table each.
@@ -79,10 +99,10 @@ fn list(items: &[Json], width: Option<u16>) -> String {
         Json::Object(fields)
             if fields.contains_key(attribute::PARENT) && fields.contains_key(attribute::CHILD) =>
         {
-            columns(items, EDGE, width)
+            columns(items, EDGE, ids, width)
         }
         Json::Object(fields) if fields.contains_key("ID") && fields.contains_key("Metadata") => {
-            columns(items, NODE, width)
+            columns(items, NODE, ids, width)
         }
         Json::Object(_) => objects(items, width),
         _ => items.iter().map(|item| cell(item) + "\n").collect(),
@@ -90,12 +110,14 @@ fn list(items: &[Json], width: Option<u16>) -> String {
 }
 
 /// Only the columns that any element fills. What does not fit the terminal is shortened first, then left out and named.
-fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
+fn columns(items: &[Json], all: &[Column], ids: Ids, width: Option<u16>) -> String {
     let value = |item: &Json, path: &[&str]| {
         path.iter().try_fold(item, |at, name| at.get(name)).map_or_else(String::new, cell)
     };
     let is_used = |(_, path): &&Column| items.iter().any(|item| !value(item, path).is_empty());
     let mut shown: Vec<Column> = all.iter().filter(is_used).copied().collect();
+    let is_kept = |title: &str| ids == Ids::Used && title == ID;
+    shown.sort_by_key(|(title, _)| !is_kept(title));
     let mut rows: Vec<Vec<String>> =
         items.iter().map(|item| shown.iter().map(|(_, path)| value(item, path)).collect()).collect();
     let mut widths: Vec<usize> =
@@ -105,7 +127,8 @@ fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
     };
 
     if !fits(&widths) {
-        for at in (0..shown.len()).filter(|at| IDENTIFIERS.contains(&shown[*at].0)) {
+        for at in (0..shown.len()).filter(|at| IDENTIFIERS.contains(&shown[*at].0) && !is_kept(shown[*at].0))
+        {
             for row in &mut rows {
                 row[at] = row[at].chars().take(SHORT).collect();
             }
@@ -113,7 +136,7 @@ fn columns(items: &[Json], all: &[Column], width: Option<u16>) -> String {
         }
     }
     let mut left_out = Vec::new();
-    for title in DISPENSABLE {
+    for title in DISPENSABLE.iter().filter(|title| !is_kept(title)) {
         if fits(&widths) {
             break;
         }
@@ -140,7 +163,21 @@ fn objects(items: &[Json], width: Option<u16>) -> String {
 
 /// The same of objects by name: the first column, under `title`.
 fn objects_by(title: &str, records: &Map<String, Json>, width: Option<u16>) -> String {
-    let titles = titles_of(records.values());
+    let mut titles = titles_of(records.values());
+    let needed = |titles: &[&String]| {
+        let cells = |name: &str| {
+            records.values().map(|record| record.get(name).map_or_else(String::new, cell)).collect::<Vec<_>>()
+        };
+        let first: Vec<String> = records.keys().map(|name| harmless(name)).collect();
+        let others = titles.iter().map(|name| table::width_of(name, cells(name).iter()));
+        table::width_of_row([table::width_of(title, first.iter())].into_iter().chain(others))
+    };
+    for name in DISPENSABLE_OF_RECORDS {
+        if width.is_none_or(|width| needed(&titles) <= usize::from(width)) {
+            break;
+        }
+        titles.retain(|title| title != name);
+    }
     let rows = records.iter().map(|(name, record)| {
         [harmless(name)].into_iter().chain(row_of(record, &titles)).collect::<Vec<_>>()
     });
@@ -219,6 +256,17 @@ mod tests {
             assert_eq!(text.lines().count(), 8 + left_out, "{width}:\n{text}");
             assert!(text.contains("00000001") && text.contains("tap2") && text.contains("10.99.100.101/24"));
         }
+    }
+
+    #[test]
+    fn a_listing_has_whole_ids_first_however_narrow() {
+        let nodes = graph()[0]["Nodes"].as_array().unwrap().clone();
+        let by_id: Map<String, Json> =
+            nodes.into_iter().map(|node| (node["ID"].as_str().unwrap().to_owned(), node)).collect();
+        let text = listing(&Json::Object(by_id), Some(80));
+        let rows: Vec<&str> = text.lines().skip(2).take(2).collect();
+        assert!(rows[0].starts_with(" 00000001-1111-4222-8333-444444444444  tap1 "), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]

@@ -39,12 +39,12 @@ pub(super) fn show(body: &[u8], asked: Option<Shape>, looks: Look) -> anyhow::Re
 }
 
 /// The form for who reads: a terminal or a pipe.
-pub(super) fn usual() -> Shape {
+pub(crate) fn usual() -> Shape {
     if io::stdout().is_terminal() { Shape::Table } else { Shape::Json }
 }
 
 /// The answer as tables for the terminal that standard output is.
-fn look(answer: &Json, looks: Look) -> String {
+pub(crate) fn look(answer: &Json, looks: Look) -> String {
     let width = table::terminal_width();
     let text = match looks {
         Look::Answer => columns::render(answer, width),
@@ -53,6 +53,14 @@ fn look(answer: &Json, looks: Look) -> String {
         Look::Status => columns::sections(answer, width),
     };
     table::painted(&text, Paint::of(&io::stdout()))
+}
+
+/// The answer indented, whole.
+pub(crate) fn json(body: &[u8], looks: Look) -> Vec<u8> {
+    let (mut indenter, mut text) = (indenter(looks), Vec::new());
+    indenter.push(body, &mut text);
+    indenter.finish(&mut text);
+    text
 }
 
 /// Queries of the original have tabs, everything else two blanks.
@@ -77,6 +85,6 @@ fn print_json(body: &[u8], looks: Look) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     terminal::print(text).context("standard output")
 }
