@@ -1,6 +1,6 @@
 //! Tables for reading: a line under the head and none between rows, at most as wide as the terminal.
 
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, TableComponent, presets};
 
 use crate::terminal::{Color, Paint};
 
@@ -26,6 +26,35 @@ where
     Title: ToString,
     Row: IntoIterator<Item = String>,
 {
+    laid_out(titles, rows, width).trim_fmt() + "\n"
+}
+
+/// The same, but the first column is never wrapped: what is in it is copied.
+pub(crate) fn draw_whole_first<Title, Row>(
+    titles: impl IntoIterator<Item = Title>,
+    rows: impl IntoIterator<Item = Row>,
+    width: Option<u16>,
+) -> String
+where
+    Title: ToString,
+    Row: IntoIterator<Item = String>,
+{
+    let mut table = laid_out(titles, rows, width);
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.trim_fmt() + "\n"
+}
+
+fn laid_out<Title, Row>(
+    titles: impl IntoIterator<Item = Title>,
+    rows: impl IntoIterator<Item = Row>,
+    width: Option<u16>,
+) -> Table
+where
+    Title: ToString,
+    Row: IntoIterator<Item = String>,
+{
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).force_no_tty();
     // Intersections would make room for vertical lines.
@@ -36,7 +65,7 @@ where
     };
     table.set_header(titles.into_iter().map(|title| title.to_string()));
     table.add_rows(rows.into_iter().map(|row| row.into_iter().collect::<Vec<_>>()));
-    table.trim_fmt() + "\n"
+    table
 }
 
 /// Tables as drawn, one or several with empty lines between, with their heads in bold.

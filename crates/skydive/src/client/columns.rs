@@ -46,7 +46,7 @@ const IDENTIFIERS: &[&str] = &["ID", attribute::PARENT, attribute::CHILD];
 const SHORT: usize = 8;
 
 /// Columns that a narrow terminal does without, in this order.
-const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host"];
+const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host", key::STATE];
 
 /// The same of records by name.
 const DISPENSABLE_OF_RECORDS: &[&str] =
@@ -59,6 +59,20 @@ enum Ids {
     Seen,
     /// What the next command is given: first, and whole.
     Used,
+}
+
+impl Ids {
+    fn draw<Title: ToString>(
+        self,
+        titles: impl IntoIterator<Item = Title>,
+        rows: impl IntoIterator<Item = Vec<String>>,
+        width: Option<u16>,
+    ) -> String {
+        match self {
+            Self::Seen => table::draw(titles, rows, width),
+            Self::Used => table::draw_whole_first(titles, rows, width),
+        }
+    }
 }
 
 /// The answer as one or several tables for a terminal of this width, if it is one.
@@ -104,7 +118,7 @@ fn list_by(items: &[Json], ids: Ids, width: Option<u16>) -> String {
         Json::Object(fields) if fields.contains_key("ID") && fields.contains_key("Metadata") => {
             columns(items, NODE, ids, width)
         }
-        Json::Object(_) => objects(items, width),
+        Json::Object(_) => objects(items, ids, width),
         _ => items.iter().map(|item| cell(item) + "\n").collect(),
     }
 }
@@ -147,18 +161,21 @@ fn columns(items: &[Json], all: &[Column], ids: Ids, width: Option<u16>) -> Stri
             row.remove(at);
         }
     }
-    let mut text = table::draw(shown.iter().map(|(title, _)| *title), rows, width);
+    let mut text = ids.draw(shown.iter().map(|(title, _)| *title), rows, width);
     if !left_out.is_empty() {
         text.push_str(&format!("not shown for lack of width: {}\n", left_out.join(", ")));
     }
     text
 }
 
-/// A column for every field that occurs.
-fn objects(items: &[Json], width: Option<u16>) -> String {
-    let titles = titles_of(items.iter());
+/// A column for every field that occurs; of resources only those that say something.
+fn objects(items: &[Json], ids: Ids, width: Option<u16>) -> String {
+    let mut titles = titles_of(items.iter());
+    let says =
+        |name: &str| items.iter().any(|item| item.get(name).is_some_and(|value| !cell(value).is_empty()));
+    titles.retain(|name| ids == Ids::Seen || says(name));
     let rows = items.iter().map(|item| row_of(item, &titles));
-    table::draw(titles.iter().map(|name| harmless(name)), rows, width)
+    ids.draw(titles.iter().map(|name| harmless(name)), rows, width)
 }
 
 /// The same of objects by name: the first column, under `title`.
@@ -267,6 +284,12 @@ mod tests {
         let rows: Vec<&str> = text.lines().skip(2).take(2).collect();
         assert!(rows[0].starts_with(" 00000001-1111-4222-8333-444444444444  tap1 "), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let rule = json!({"UUID": "00000001-1111-4222-8333-444444444444", "Name": "", "Metadata": {"a": "b".repeat(80)}});
+        let text = listing(&json!({"x": rule}), Some(80));
+        assert!(
+            !text.contains("Name") && text.contains(" 00000001-1111-4222-8333-444444444444  {"),
+            "{text}"
+        );
     }
 
     #[test]
