@@ -153,6 +153,17 @@ fn tab_completes_steps_keys_and_values_of_the_live_graph() {
     terminal.press(")\r");
     terminal.until("\nit's 7\n");
     terminal.until("shell> ");
+    // One among many more than are looked at, in another case, and with a dot.
+    let nodes: Vec<String> = (0..1000)
+        .map(|n| format!(r#"{{"ID":"m{n}","Metadata":{{"Name":"Many.{n}","Type":"t"}}}}"#))
+        .collect();
+    fs::write(host.directory().join("m.json"), format!(r#"[{{"Nodes":[{}]}}]"#, nodes.join(","))).unwrap();
+    let file = host.directory().join("m.json");
+    assert!(host.run(&["client", "topology", "import", "--file", file.to_str().unwrap()]).status.success());
+    terminal.press(&format!("G.V().Has('Name','many.998{TAB})\r"));
+    terminal.until("'Many.998'");
+    terminal.until("───");
+    terminal.until("shell> ");
     // A value with a quote in it, and keys of edges.
     terminal.press(&format!("G.V().Has('Rack',{TAB}"));
     terminal.until("Between(");

@@ -157,7 +157,10 @@ impl Candidates {
                 found.extend(keys.iter().filter_map(|key| key_text(key, cursor)));
             }
             Role::Value(elements, key) | Role::Compared(elements, key) => {
-                for value in self.live.values(*elements, key) {
+                // Without a quote it may be a number.
+                let is_text = cursor.quote.is_some() || cursor.word.starts_with(char::is_alphabetic);
+                let begin = is_text.then_some(cursor.word.as_str()).filter(|begin| !begin.is_empty());
+                for value in self.live.values(*elements, key, begin) {
                     found.extend(match &value {
                         Json::String(value) => text(value, cursor),
                         other => bare(&other.to_string()),

@@ -59,10 +59,15 @@ impl Live {
         keys
     }
 
-    /// Values of a field, texts first.
-    pub(super) fn values(&self, elements: Elements, key: &str) -> Vec<Json> {
+    /// Values of a field, texts first; only texts that begin with `begin`, in any case, if that is given: there may be
+    /// many others.
+    pub(super) fn values(&self, elements: Elements, key: &str, begin: Option<&str>) -> Vec<Json> {
         let key = quoted(key, None);
-        let query = format!("{}.HasKey({key}).Dedup({key}).Limit({VALUES}).Values({key})", elements.query());
+        let chosen = match begin {
+            Some(begin) => format!("Has({key},Regex({}))", quoted(&pattern(begin), None)),
+            None => format!("HasKey({key})"),
+        };
+        let query = format!("{}.{chosen}.Dedup({key}).Limit({VALUES}).Values({key})", elements.query());
         let mut values = Vec::new();
         for value in self.ask(&query).unwrap_or_default() {
             match value {
@@ -110,6 +115,15 @@ fn is_plain(text: &str) -> bool {
     text.len() <= LONGEST && !text.chars().any(char::is_control)
 }
 
+/// A regular expression for texts that begin with this one, in any case.
+fn pattern(begin: &str) -> String {
+    let escaped = begin.chars().flat_map(|c| {
+        let escape = (!c.is_alphanumeric() && c.is_ascii()).then_some('\\');
+        escape.into_iter().chain([c])
+    });
+    format!("(?i){}.*", escaped.collect::<String>())
+}
+
 /// A text as queries have it. Where the first quote is written already it is the one given, and left out.
 pub(super) fn quoted(text: &str, open: Option<char>) -> String {
     let quote = open.unwrap_or(if text.contains('\'') && !text.contains('"') { '"' } else { '\'' });
@@ -135,6 +149,7 @@ mod tests {
         assert_eq!(quoted("a'b\"c\\", None), "'a\\'b\"c\\\\'");
         assert_eq!(quoted("it's", Some('\'')), "it\\'s'");
         assert_eq!(quoted("eth0", Some('"')), "eth0\"");
+        assert_eq!(pattern("a.b c"), "(?i)a\\.b\\ c.*");
         assert!(is_plain("é'\"") && !is_plain("\u{1b}[2J") && !is_plain(&"x".repeat(101)));
     }
 }
