@@ -55,13 +55,11 @@ impl Outbox {
         self.add(flow);
     }
 
-    /// Takes a flow, and waits until there is room for it. Says whether anybody is there.
-    pub(crate) fn push_waiting(&mut self, flow: Flow) -> bool {
-        if self.is_full() && !self.flush_waiting() {
-            return false;
-        }
+    /// Takes a flow, and waits until there is room for it. Says how many are lost, as nobody is there.
+    pub(crate) fn push_waiting(&mut self, flow: Flow) -> u64 {
+        let lost = if self.is_full() { self.flush_waiting() } else { 0 };
         self.add(flow);
-        true
+        lost
     }
 
     fn add(&mut self, flow: Flow) {
@@ -84,10 +82,12 @@ impl Outbox {
         }
     }
 
-    /// Sends what there is. Says whether anybody takes it.
-    pub(crate) fn flush_waiting(&mut self) -> bool {
+    /// Sends what there is, and waits until there is room for it. Says how many are lost, as nobody is there.
+    pub(crate) fn flush_waiting(&mut self) -> u64 {
         self.raw_bytes = 0;
-        self.pending.is_empty() || self.sender.blocking_send(mem::take(&mut self.pending)).is_ok()
+        let batch = mem::take(&mut self.pending);
+        let flows = batch.len() as u64;
+        if flows == 0 || self.sender.blocking_send(batch).is_ok() { 0 } else { flows }
     }
 
     /// Flows that were taken and not sent.

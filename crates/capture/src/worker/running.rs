@@ -136,22 +136,19 @@ impl Running {
         self.source.end(watch);
     }
 
-    /// Tells of all flows, waiting for who takes them, and of its end.
-    pub(crate) fn end(mut self: Box<Self>, mut outbox: Outbox) {
-        let Self { table, counters, .. } = &mut *self;
-        let mut lost = 0;
+    /// Closes the source and tells of all flows, waiting for who takes them, and then of its end.
+    pub(crate) fn end(self: Box<Self>, mut outbox: Outbox) {
+        let Self { source, mut table, mut counters, ending, status, .. } = *self;
+        drop(source);
         let table_counters = table.counters();
         table.finish(|flow, told| {
-            if told.news && !outbox.push_waiting(flow.to_flow()) {
-                lost += 1;
+            if told.news {
+                counters.flows_lost += outbox.push_waiting(flow.to_flow());
             }
         });
-        let left = outbox.len() as u64;
-        lost += if outbox.flush_waiting() { 0 } else { left };
-        counters.flows_lost += lost;
-        let (counters, state) =
-            (*counters, self.ending.take().map_or(CaptureState::Stopped, |(state, _)| state));
-        self.status.send_replace(CaptureStatus { state, counters, table: table_counters, flows: 0 });
+        counters.flows_lost += outbox.flush_waiting();
+        let state = ending.map_or(CaptureState::Stopped, |(state, _)| state);
+        status.send_replace(CaptureStatus { state, counters, table: table_counters, flows: 0 });
     }
 
     fn publish(&self) {

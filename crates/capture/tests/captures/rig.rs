@@ -66,21 +66,31 @@ impl Rig {
     }
 
     /// A socket of the first host.
-    pub(crate) fn socket(&self) -> UdpSocket {
+    pub(crate) fn socket(&self, address: &'static str) -> UdpSocket {
         let place = NsRef::Path(self.a.path());
-        let (_, socket) = self.namespaces.enter(&place, || UdpSocket::bind("10.99.0.1:0").unwrap()).unwrap();
+        let (_, socket) = self.namespaces.enter(&place, move || UdpSocket::bind(address).unwrap()).unwrap();
         socket
+    }
+
+    /// Lets the second host answer nothing that the first one sends without asking for its address again.
+    pub(crate) fn throw_away(&self) {
+        let mac = "02:00:00:00:00:99";
+        self.a
+            .ip(&["neigh", "replace", "10.99.0.2", "lladdr", mac, "nud", "permanent", "dev", "va"])
+            .unwrap();
     }
 
     /// Sends datagrams of `payload` zeros to the second host, of `flows` conversations, as fast as it goes. What
     /// arrives is thrown away.
     pub(crate) fn flood(&self, count: usize, flows: u16, payload: usize) {
+        self.flood_from("10.99.0.1:0", count, flows, payload);
+    }
+
+    /// As [`Rig::flood`], from another address.
+    pub(crate) fn flood_from(&self, source: &'static str, count: usize, flows: u16, payload: usize) {
         const TOGETHER: usize = 64;
-        self.b.exec(&["ip", "route", "add", "blackhole", "10.99.0.1/32"]).unwrap();
-        self.b
-            .exec(&["ip", "neigh", "replace", "10.99.0.1", "lladdr", "02:00:00:00:00:99", "dev", "vb"])
-            .unwrap();
-        let socket = self.socket();
+        self.throw_away();
+        let socket = self.socket(source);
         let bytes = vec![0; payload];
         let data = [std::io::IoSlice::new(&bytes)];
         let mut sent = 0;
