@@ -64,7 +64,7 @@ impl Captures {
     }
 
     /// Begins a capture. Blocks for some tens of milliseconds, in which the kernel makes the ring: a task calls it where
-    /// blocking is allowed, several at once wait together.
+    /// blocking is allowed (`spawn_blocking`; elsewhere in a task it panics), several at once wait together.
     pub fn begin(&self, config: &CaptureConfig) -> Result<Capture, StartError> {
         let definition = definition(&config.kind).ok_or_else(|| StartError::Kind(config.kind.clone()))?;
         let mut config = config.checked()?;
