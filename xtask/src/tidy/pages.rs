@@ -11,7 +11,10 @@ struct Slice {
     pages: &'static str,
 }
 
-const SLICES: &[Slice] = &[Slice { crate_name: "probes", constant: "PROBES", pages: "docs/probes" }];
+const SLICES: &[Slice] = &[
+    Slice { crate_name: "probes", constant: "PROBES", pages: "docs/probes" },
+    Slice { crate_name: "probes", constant: "ANALYZER_PROBES", pages: "docs/probes" },
+];
 
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 const MAX_ARCHITECTURE_LINES: usize = 300;
