@@ -5,10 +5,12 @@
 //! a probe on a host or a program elsewhere, is the business of who sends them.
 
 mod agents;
+mod analyzer_probes;
 mod config;
 mod rules;
 mod run;
 mod status;
 
+pub use analyzer_probes::{AnalyzerProbe, ProbeLine, Said};
 pub use config::HubConfig;
 pub use run::{Hub, HubError};

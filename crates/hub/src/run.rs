@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::HubConfig;
 use crate::agents::{Agents, SharedLink};
+use crate::analyzer_probes::{AnalyzerProbe, AnalyzerProbes};
 use crate::rules::Rules;
 use crate::status::Report;
 
@@ -37,6 +38,7 @@ pub struct Hub {
     owner: LiveOwner,
     resources: Option<Arc<dyn ResourceStore>>,
     keys: Option<Arc<ConfigKeys>>,
+    probes: Vec<AnalyzerProbe>,
 }
 
 impl Hub {
@@ -44,7 +46,7 @@ impl Hub {
     pub async fn bind(config: HubConfig, listen: &str) -> Result<Self, HubError> {
         let listener = Listener::bind(listen).await?;
         let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(|_, _| Vec::new()));
-        Ok(Self { config, listener, live, owner, resources: None, keys: None })
+        Ok(Self { config, listener, live, owner, resources: None, keys: None, probes: Vec::new() })
     }
 
     /// With the resources of `store`, which it serves and applies.
@@ -56,6 +58,12 @@ impl Hub {
     /// With the configuration that it tells clients.
     pub fn with_config_keys(mut self, keys: ConfigKeys) -> Self {
         self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// With a probe that adds to the merged graph.
+    pub fn with_probe(mut self, probe: AnalyzerProbe) -> Self {
+        self.probes.push(probe);
         self
     }
 
@@ -71,7 +79,8 @@ impl Hub {
 
     /// Runs until `stop`; everything it started has ended when it returns.
     pub async fn run(self, stop: CancellationToken) -> Result<(), HubError> {
-        let Self { config, listener, live, owner, resources, keys } = self;
+        let Self { config, listener, live, owner, resources, keys, probes } = self;
+        let probes = AnalyzerProbes::new(live.clone(), probes);
         let stopping = stop.clone();
         let telemetry = ApiTelemetry::default();
         let mut registry = Registry::default();
@@ -101,6 +110,7 @@ impl Hub {
                 pub_subs: pub_subs.clone(),
                 telemetry: telemetry.clone(),
                 live: live.clone(),
+                probes: probes.states(),
             })),
             publications: Some(Publications { live: live.clone(), roster: publishers }),
             pubsub: Some(PubSub { live: live.clone(), roster: pub_subs }),
@@ -125,6 +135,7 @@ impl Hub {
         let server = Server::new(areas, config.api, telemetry, Box::new(NoAuth), config.clock, stop);
         let mut owner = tokio::spawn(owner.run(graph_stop.clone()));
         let rules = tokio::spawn(run_rules(rules, stopping.clone()));
+        let probes = tokio::spawn(probes.run(stopping.clone()));
         let mut serving = pin!(server.run(listener));
         let ended = tokio::select! {
             () = &mut serving => None,
@@ -135,11 +146,13 @@ impl Hub {
             stopping.cancel();
             serving.await;
             defect(rules.await)?;
+            defect(probes.await)?;
             return Err(HubError::Defect(
                 ended.err().map_or("the graph has ended".to_owned(), |e| e.to_string()),
             ));
         }
         defect(rules.await)?;
+        defect(probes.await)?;
         graph_stop.cancel();
         defect(owner.await)
     }

@@ -7,6 +7,8 @@ use skydive_graph::{BoxFuture, ReadCount, Snapshot, key};
 use skydive_proto::{AnalyzerStatus, Election, Losses, ProbeStatus};
 use skydive_value::{Filter, Value};
 
+use crate::analyzer_probes::ProbeStates;
+
 /// Who is connected, what agents miss, and what was lost.
 pub(crate) struct Report {
     pub(crate) agents: Roster,
@@ -15,6 +17,7 @@ pub(crate) struct Report {
     pub(crate) pub_subs: Roster,
     pub(crate) telemetry: ApiTelemetry,
     pub(crate) live: LiveGraph,
+    pub(crate) probes: ProbeStates,
 }
 
 /// Probes that every analyzer has; clients look for them.
@@ -23,8 +26,9 @@ const ALWAYS: [&str; 2] = ["fabric", "peering"];
 impl StatusReport for Report {
     fn status(&self) -> BoxFuture<'_, Status> {
         Box::pin(async move {
-            let running =
-                |name: &str| (name.to_owned(), ProbeStatus { status: "running".to_owned(), degraded: None });
+            let running = |name| (name, ProbeStatus { status: "running".to_owned(), degraded: None });
+            let mut probes: BTreeMap<_, _> = ALWAYS.into_iter().map(running).collect();
+            probes.extend(self.probes.borrow().clone());
             let graph = self.live.snapshot().await;
             Status::Analyzer(AnalyzerStatus {
                 agents: self.agents.statuses(),
@@ -33,7 +37,7 @@ impl StatusReport for Report {
                 pub_subs: self.pub_subs.statuses(),
                 alerts: Election { is_master: true },
                 captures: Election { is_master: true },
-                probes: ALWAYS.iter().map(|name| running(name)).collect(),
+                probes: probes.into_iter().map(|(name, probe)| (name.to_owned(), probe)).collect(),
                 // Without the graph the program is about to end.
                 degraded: graph.map(|graph| degraded(&graph)).unwrap_or_default(),
                 losses: Losses {
