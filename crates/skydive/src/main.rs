@@ -3,6 +3,7 @@
 //! The only place where the process environment is read, tasks of the composing crates are started and traits meet
 //! their backends. `cli` says what is accepted, `config` what is configured, `wiring` what runs.
 
+mod analyzer_probes;
 mod cli;
 mod client;
 mod completion;

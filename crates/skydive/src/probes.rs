@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use skydive_probes::{Need, PROBES};
+use skydive_probes::{ANALYZER_PROBES, Need, PROBES};
 use skydive_sys::Privileges;
 
 use crate::config::keys::AGENT_PROBES;
@@ -19,6 +19,11 @@ pub(crate) fn print() -> anyhow::Result<u8> {
         let here = if lacks.is_empty() { "yes".to_owned() } else { format!("no {}", lacks.join(", ")) };
         [probe.name.to_owned(), probe.about.to_owned(), runs.to_owned(), needs.join(", "), here]
     });
+    let analyzers = ANALYZER_PROBES.iter().map(|probe| {
+        let [name, about] = [probe.name, probe.about].map(str::to_owned);
+        [name, about, "always, on analyzers".to_owned(), String::new(), "yes".to_owned()]
+    });
+    let rows = rows.chain(analyzers);
     let table = table::draw(["probe", "shows", "runs", "needs", "here"], rows, table::terminal_width());
     let later: Vec<&str> =
         AGENT_PROBES.iter().copied().filter(|name| PROBES.iter().all(|probe| probe.name != *name)).collect();

@@ -14,6 +14,7 @@ use skydive_store::{OpenError, Resources};
 use skydive_value::{Clock, Map, SmolStr, Timestamp};
 use tracing::{debug, info, warn};
 
+use crate::analyzer_probes::analyzer_probes;
 use crate::config::{self, Address, ProbeChoice, Resolved, Settings};
 use crate::version::VERSION;
 
@@ -45,6 +46,7 @@ pub(crate) async fn analyzer(config: &Resolved, settings: &Settings) -> anyhow::
         .with_context(|| settings.locate("analyzer.listen"))?
         .with_resources(Arc::new(resources(config, settings)?))
         .with_config_keys(config::exposed(config, settings));
+    let hub = analyzer_probes(config).fold(hub, Hub::with_probe);
     info!(address = %hub.address(), "analyzer listens");
     Ok(hub)
 }

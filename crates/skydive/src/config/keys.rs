@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     One(&'static [&'static str]),
     /// A list of texts.
     Words,
+    /// A list of links, as the fabric has them. White space in one text separates links that are complete.
+    Links,
     /// A list of names; how bad an unknown one is.
     Names(&'static [&'static str], Severity),
     /// The address of a listener.
@@ -185,7 +187,7 @@ pub(crate) const KEYS: &[KeyDef] = &[
     key("analyzer.flow.max_buffer_size", SOME, "100000", Later, "flows waiting to be stored"),
     key("analyzer.topology.backend", Text, "", Later, "storage of the graph's history; a built-in one when not given, `memory` for none"),
     key("analyzer.topology.probes", Names(ANALYZER_PROBES, Severity::Warning), "", Later, "additional topology probes of the analyzer"),
-    key("analyzer.topology.fabric", Words, "", Later, "nodes and links described by hand"),
+    key("analyzer.topology.fabric", Links, "", Now, "nodes and links described by hand, see the page of the probe fabric"),
     key("analyzer.topology.k8s.config_file", Text, "/etc/skydive/kubeconfig", Later, "credentials for Kubernetes; then $KUBECONFIG, ~/.kube/config, in-cluster"),
     key("analyzer.topology.k8s.probes", Names(K8S_PROBES, Severity::Warning), "", Later, "kinds of resources to show; all when empty"),
     key("analyzer.topology.k8s.cluster_name", Text, "", Later, "name of the Kubernetes cluster"),

@@ -87,6 +87,7 @@ fn kind(kind: Kind) -> String {
         Kind::Bytes(least) => format!("size from {least}"),
         Kind::One(names) => alternatives(names),
         Kind::Words => "list".to_owned(),
+        Kind::Links => "list of links".to_owned(),
         Kind::Names(names, _) => format!("list of {}", alternatives(names)),
         Kind::Listen => "address".to_owned(),
         Kind::Hosts => "list of addresses".to_owned(),

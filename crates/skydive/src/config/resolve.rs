@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
-use skydive_probes::PROBES;
+use skydive_probes::{Fabric, PROBES};
 
 use super::address::Address;
 use super::keys::{self, KEYS};
@@ -75,6 +75,7 @@ impl Resolver<'_> {
                 topology_backend: self.backend("analyzer.topology.backend"),
                 resources_dir: self.resources_dir(),
                 flow_backend: self.backend("analyzer.flow.backend"),
+                fabric: self.fabric(),
             },
             logging: self.logging(),
         }
@@ -172,6 +173,16 @@ impl Resolver<'_> {
             files.push(MetadataFile { path: PathBuf::from(path), format, name, selector });
         }
         files
+    }
+
+    /// A wrong entry is left out by the probe; the rest works.
+    fn fabric(&mut self) -> Vec<String> {
+        const KEY: &str = "analyzer.topology.fabric";
+        let entries = self.words(KEY);
+        for fault in Fabric::read(&entries).faults() {
+            self.warn(KEY, format!("left out: {fault}"));
+        }
+        entries
     }
 
     fn logging(&mut self) -> Logging {

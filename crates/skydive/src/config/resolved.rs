@@ -102,6 +102,8 @@ pub(crate) struct Analyzer {
     pub(crate) resources_dir: PathBuf,
     /// Where flows go.
     pub(crate) flow_backend: Backend,
+    /// Nodes and links described by hand, wrong ones included.
+    pub(crate) fabric: Vec<String>,
 }
 
 /// A storage.

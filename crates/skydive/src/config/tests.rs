@@ -488,3 +488,32 @@ fn the_reference_page_is_the_committed_one() {
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == reference(), "run the tests with UPDATE_DOCS=1 to rewrite docs/configuration.md");
 }
+
+#[test]
+fn links_of_the_fabric_are_entries_in_files_and_in_one_text() {
+    let expected = ["A -> [c=red] B[Name=b, x=1]", "B --> *[Type=host]/eth0"];
+    let listed = "analyzer.topology.fabric:\n  - A -> [c=red] B[Name=b, x=1]\n  - B --> *[Type=host]/eth0\n";
+    let loaded = load_text(listed);
+    assert_eq!(
+        (told(&loaded), loaded.resolved.analyzer.fabric),
+        (Vec::new(), expected.map(str::to_owned).to_vec())
+    );
+    let loaded = load_env(&[("SKYDIVE_ANALYZER_TOPOLOGY_FABRIC", &expected.join(" "))]);
+    assert_eq!(
+        (told(&loaded), loaded.resolved.analyzer.fabric),
+        (Vec::new(), expected.map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
+fn a_wrong_link_of_the_fabric_is_told_and_leaves_the_rest() {
+    assert_told(
+        "analyzer.topology:\n  fabric:\n    - A -> B\n    - A --> [x B\n",
+        &["a.yml:2: warning: analyzer.topology.fabric: left out: entry 2, character 7: `[` is not closed"],
+    );
+    assert_told(
+        "analyzer.topology.fabric: A",
+        &["a.yml:1: warning: analyzer.topology.fabric: left out: entry 1, \
+         character 2: Fabric link definition should have two endpoints: A"],
+    );
+}

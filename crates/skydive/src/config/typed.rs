@@ -78,6 +78,11 @@ fn single(kind: Kind, raw: &Raw, services: Services<'_>) -> Result<Typed, String
             other => Err(format!("{} where a list of sections is expected", other.kind())),
         },
         Kind::Words | Kind::Names(..) => words(raw).map(Typed::Words),
+        Kind::Links => match (raw, raw.as_text()) {
+            (Raw::List(_), _) | (_, None) => words(raw),
+            (_, Some(text)) => Ok(skydive_probes::split_links(&text)),
+        }
+        .map(Typed::Words),
         Kind::Hosts => words(raw)?
             .iter()
             .map(|text| Address::parse(text, services))

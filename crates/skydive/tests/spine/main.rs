@@ -8,6 +8,7 @@
 mod allinone;
 mod cluster;
 mod crash_loops;
+mod fabric;
 mod filters;
 mod identity;
 mod lifecycle;
