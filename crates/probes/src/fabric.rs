@@ -13,6 +13,7 @@ use std::sync::Arc;
 use skydive_graph::{Edge, Mutation, Node, ReadCount, Snapshot, Source, key};
 use skydive_value::{Id, Map, Matcher, Timestamp};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     AnalyzerProbeConfig, AnalyzerProbeDef, BoxFuture, BuildError, Probe, ProbeError, ProbeScope, Stopped,
@@ -43,6 +44,9 @@ struct Weaver {
     /// Links that exist because of patterns.
     made: HashSet<Id>,
 }
+
+/// A look takes at most this part of the time.
+const SHARE: u32 = 5;
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every probe's build")]
 fn build(config: &AnalyzerProbeConfig) -> Result<Box<dyn Probe>, BuildError> {
@@ -77,12 +81,18 @@ impl FabricProbe {
             return Ok(());
         }
         loop {
+            let begin = Instant::now();
             let snapshot = graph.borrow_and_update().clone();
             let mutations = weaver.missing(&snapshot, scope.now());
             drop(snapshot);
+            let pause = begin.elapsed() * (SHARE - 1);
             scope.send(mutations).await?;
+            let next = async {
+                sleep(pause).await;
+                graph.changed().await
+            };
             tokio::select! {
-                changed = graph.changed() => changed.map_err(|_| Stopped)?,
+                changed = next => changed.map_err(|_| Stopped)?,
                 () = scope.stopped() => return Ok(()),
             }
         }

@@ -1,3 +1,5 @@
+//! The fabric on graphs: what it adds and takes back, whatever comes first.
+
 use skydive_graph::Graph;
 use skydive_value::Clock;
 use tokio::sync::mpsc;
