@@ -183,6 +183,7 @@ fn an_abrupt_end_loses_nothing_and_the_policy_says_what_stays() {
             let mut talk = Talk::open(ANALYZER, &path, &[]);
             talk.say("NodeAdded", &node("again", kind));
             talk.say("NodeAdded", &node(&format!("last-{host_id}"), kind));
+            wait_until_sent(talk.socket.get_ref());
             drop(talk);
             let known = || desk.graph()?.nodes.contains_key(&format!("last-{host_id}")).then_some(());
             eventually("the last message", SOON, known).unwrap();
