@@ -1,9 +1,10 @@
 //! The query language as `/api/query/steps` describes it: what completion needs.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Steps, predicates and words of the language.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Language {
     /// What may stand behind a dot.
@@ -15,7 +16,7 @@ pub struct Language {
 }
 
 /// A step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct StepShape {
     /// As it is written; case does not matter.
@@ -33,7 +34,7 @@ pub struct StepShape {
 
 /// A kind of result that a step may follow: `graph`, `nodes`, `edges`, `paths`, `number`, `values`, `next hops`,
 /// `metrics`, `sockets`, `value`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Place {
     /// The kind before the step.
@@ -43,7 +44,7 @@ pub struct Place {
 }
 
 /// A predicate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct PredicateShape {
     /// As it is written; case does not matter.

@@ -28,6 +28,7 @@ mod rest;
 mod rfc3339;
 mod rule;
 mod schema;
+mod shape;
 mod status;
 
 pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_elements, pieces_of_graph};
@@ -60,6 +61,7 @@ pub use schema::{
     SchemaErrors, check_decoded_edge, check_decoded_node, check_edge, check_edge_metadata, check_node,
     check_node_metadata,
 };
+pub use shape::{Example, Shape};
 pub use status::{
     AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, FilterMode, Losses, Peers, ProbeStatus,
 };

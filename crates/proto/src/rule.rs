@@ -3,13 +3,14 @@
 use serde::Serialize;
 use skydive_graph::key;
 use skydive_value::Map;
+use utoipa::ToSchema;
 
 use crate::json::object;
 use crate::resource_body::read;
 use crate::schema::{SchemaErrors, check_edge_metadata, check_node_metadata};
 
 /// Makes a node, or sets metadata of nodes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct NodeRule {
     /// Identifier.
@@ -20,6 +21,7 @@ pub struct NodeRule {
     /// For people.
     pub description: String,
     /// Of the node that is made, or what is set.
+    #[schema(value_type = Object)]
     pub metadata: Map,
     /// `create` or `update`; see [`NodeRule::action`].
     pub action: String,
@@ -37,7 +39,7 @@ pub enum NodeAction {
 }
 
 /// Links two nodes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct EdgeRule {
     /// Identifier.
@@ -52,6 +54,7 @@ pub struct EdgeRule {
     /// Its first node is the child.
     pub dst: String,
     /// Of the edge.
+    #[schema(value_type = Object)]
     pub metadata: Map,
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ConnStatus {
     /// Kind of the client (`agent`, `webui`, …).
@@ -35,7 +36,7 @@ pub struct ConnStatus {
 }
 
 /// How the part of the graph that a subscriber wants is kept true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FilterMode {
     /// It gets everything.
@@ -47,7 +48,7 @@ pub enum FilterMode {
 }
 
 /// An agent's connection to an analyzer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnalyzerLink {
     /// The connection.
     #[serde(flatten)]
@@ -61,7 +62,7 @@ pub struct AnalyzerLink {
 }
 
 /// Whether this analyzer is the one that acts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Election {
     /// Whether it is.
     #[serde(rename = "IsMaster")]
@@ -69,7 +70,7 @@ pub struct Election {
 }
 
 /// Replication links of an analyzer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Peers {
     /// Those that connected here, by host id.
@@ -79,7 +80,7 @@ pub struct Peers {
 }
 
 /// One probe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ProbeStatus {
     /// `starting`, `running`, `stopping` or `stopped`.
@@ -90,7 +91,7 @@ pub struct ProbeStatus {
 }
 
 /// What was refused or not delivered since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Losses {
     /// Subscribers closed because they were too slow.
@@ -116,7 +117,7 @@ pub struct Losses {
 }
 
 /// Status of an analyzer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct AnalyzerStatus {
     /// Agents by host id.
@@ -145,7 +146,7 @@ pub struct AnalyzerStatus {
 }
 
 /// Status of an agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct AgentStatus {
     /// Subscribers by host id.
