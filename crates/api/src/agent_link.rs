@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::get;
 use http::StatusCode;
 use skydive_graph::BoxFuture;
 use skydive_proto::{Envelope, Handshake};
 use tokio::sync::mpsc;
 
 use crate::handshake::Caller;
-use crate::permission::Guard;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 use crate::speaker::{Parting, Speaker, close_at_once, conn_status, frame};
 use crate::{Roster, respond};
 
@@ -66,8 +65,8 @@ const PATH: &str = "/ws/agent/topology";
 
 pub(crate) fn route(endpoint: AgentEndpoint, serving: &Arc<Serving>) -> Route {
     let serving = serving.clone();
-    let action = get(move |request: Request| async move { connect(endpoint, serving, request).await });
-    Route { path: PATH, guard: Guard::WebSocket, action }
+    let action = move |request: Request| async move { connect(endpoint, serving, request).await };
+    Route::socket(PATH, action)
 }
 
 async fn connect(endpoint: AgentEndpoint, serving: Arc<Serving>, request: Request) -> Response {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::Path;
-use axum::routing::get;
 use serde_json::{Map, Value as Json};
+use skydive_proto::{Shape, media};
 
+use crate::openapi::{Operation, SERVER};
 use crate::permission::Guard;
 use crate::respond;
-use crate::router::Route;
+use crate::route::Route;
 
 /// The configuration as it is shown: secrets are masked already.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +49,13 @@ impl ConfigKeys {
 }
 
 pub(crate) fn route(keys: Arc<ConfigKeys>) -> Route {
-    let action = get(move |Path(key): Path<String>| async move { respond::json(&keys.value(&key)) });
-    Route { path: "/api/config/{key}", guard: Guard::Read("config"), action }
+    let operation = Operation::new(SERVER, "config", "A value of the configuration")
+        .about("Secrets are masked. Old names of keys work.")
+        .path("key", "A dotted key, or the name of a section.", "analyzer.listen")
+        .answer(200, "The value in force; empty text when there is none", media::JSON, Shape::any("A value."))
+        .refusal(400, "The key is no UTF-8");
+    let action = move |Path(key): Path<String>| async move { respond::json(&keys.value(&key)) };
+    Route::new("/api/config/{key}", Guard::Read("config")).get(operation, action)
 }
 
 fn insert(tree: &mut Map<String, Json>, key: &str, value: Json) {

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use skydive_graph::{BoxFuture, Change, Edge, Mutation, Node, Op, ReadCount, Snapshot, Source, key};
 use skydive_proto::{
-    EdgeJson, ElementError, NodeJson, SchemaErrors, check_decoded_edge, check_decoded_node, decode_edge,
-    decode_node, pieces_of_edges, pieces_of_nodes,
+    EdgeJson, ElementError, Example, NodeJson, SchemaErrors, Shape, check_decoded_edge, check_decoded_node,
+    decode_edge, decode_node, pieces_of_edges, pieces_of_nodes,
 };
 use skydive_value::{Clock, Id, Map, SmolStr, Timestamp, Value};
 use tokio::task::spawn_blocking;
@@ -19,10 +19,11 @@ use tokio::task::spawn_blocking;
 use crate::LiveGraph;
 use crate::live::Stopped;
 use crate::resources::{
-    Collection, Endpoint, Listed, Patched, Refusal, Submission, apply_patch, cannot_read, cannot_update,
-    endpoint, not_valid, routes,
+    Collection, Endpoint, Life, Listed, Patched, Refusal, Subject, Submission, apply_patch, cannot_read,
+    cannot_update, endpoint, not_valid, routes,
 };
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 
 /// The nodes and edges of a live graph.
 #[derive(Clone, Debug)]
@@ -68,7 +69,8 @@ pub(crate) fn routes_of_graph(elements: &Elements, serving: &Arc<Serving>) -> Ve
     let route = |kind, endpoint| {
         let Elements { live, origin } = elements.clone();
         let clock = serving.clock.clone();
-        routes(endpoint, Arc::new(OfKind { kind, live, origin, clock, serving: serving.clone() }), serving)
+        let elements = Arc::new(OfKind { kind, live, origin, clock, serving: serving.clone() });
+        routes(endpoint, &kind.subject(), elements, serving)
     };
     [(Kind::Node, NODES), (Kind::Edge, EDGES)].into_iter().flat_map(|(kind, at)| route(kind, at)).collect()
 }
@@ -172,6 +174,29 @@ impl Collection for OfKind {
 }
 
 impl Kind {
+    fn subject(self) -> Subject {
+        match self {
+            Self::Node => Subject {
+                one: "node",
+                many: "nodes",
+                about: "A node of the graph. One that is deleted takes its edges with it.",
+                told: Shape::node(),
+                wanted: Shape::new_node(),
+                examples: Example::nodes(),
+                life: Life::InGraph(Example::patch()),
+            },
+            Self::Edge => Subject {
+                one: "edge",
+                many: "edges",
+                about: "An edge between two nodes of the graph.",
+                told: Shape::edge(),
+                wanted: Shape::new_edge(),
+                examples: vec![Example::edge()],
+                life: Life::InGraph(Example::patch()),
+            },
+        }
+    }
+
     fn decode(self, json: &[u8], now: Timestamp) -> Result<Element, ElementError> {
         let mut element = match self {
             Self::Node => Element::Node(decode_node(json, now)?),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use axum::extract::{Query, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -15,13 +14,18 @@ use http::header::{
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 use serde::Serialize;
+use serde_json::json;
+use skydive_proto::{Shape, media};
+use utoipa::ToSchema;
 
+use crate::openapi::{Operation, SERVER};
 use crate::permission::Guard;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 use crate::{Permission, respond};
 
 /// What is answered.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 struct Login {
     token: &'static str,
@@ -29,7 +33,7 @@ struct Login {
 }
 
 /// Whether an action is allowed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 struct Allowance {
     object: &'static str,
@@ -74,11 +78,29 @@ const SOCKETS: &[&str] = &[
 pub(crate) fn route(permission: &dyn Permission, serving: &Arc<Serving>) -> Route {
     let login = Arc::new(Login { token: "", permissions: allowances(permission) });
     let serving = serving.clone();
-    let action = any(move |request: Request| {
+    let action = move |request: Request| {
         let (login, serving) = (login.clone(), serving.clone());
         async move { answer(request, &login, &serving).await }
-    });
-    Route { path: "/login", guard: Guard::Open, action }
+    };
+    let field = json!({ "type": "string" });
+    let form = Shape::inline(json!({
+        "type": "object",
+        "required": ["username", "password"],
+        "properties": { "username": field, "password": field },
+    }));
+    let post = Operation::new(SERVER, "login", "Log in")
+        .about("The answer also sets the cookie `permissions`: the same list in base64.")
+        .body("application/x-www-form-urlencoded", form)
+        .answer(
+            200,
+            "What the caller may do, and a token to send as `X-Auth-Token`",
+            media::JSON,
+            Shape::of::<Login>(),
+        )
+        .refusal(401, "No name or no password");
+    let moved = Operation::new(SERVER, "login_page", "To the page").empty(302, "The page is at `/`");
+    // Whatever else is asked leads to the page too.
+    Route::new("/login", Guard::Open).post(post, action.clone()).get(moved, action.clone()).otherwise(action)
 }
 
 async fn answer(request: Request, login: &Login, serving: &Serving) -> Response {

@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
-use axum::routing::get;
 use http::{HeaderValue, StatusCode};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use skydive_proto::Shape;
 
+use crate::openapi::{Operation, SERVER};
 use crate::permission::Guard;
 use crate::respond;
-use crate::router::Route;
+use crate::route::Route;
 
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(crate) fn route(registry: Arc<Registry>) -> Route {
     let scrape = move || async move {
         let mut text = String::new();
         match encode(&mut text, &registry) {
-            Ok(()) => respond::typed(OPEN_METRICS, text),
+            Ok(()) => respond::typed(HeaderValue::from_static(OPEN_METRICS), text),
             Err(fault) => respond::error(StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()),
         }
     };
-    Route { path: "/metrics", guard: Guard::Read("metrics"), action: get(scrape) }
+    let operation = Operation::new(SERVER, "metrics", "Measurements of the program itself")
+        .about("For Prometheus and what reads like it.")
+        .answer(200, "Measurements", OPEN_METRICS, Shape::text());
+    Route::new("/metrics", Guard::Read("metrics")).get(operation, scrape)
 }

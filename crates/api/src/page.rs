@@ -1,12 +1,11 @@
 //! `/`: the page and its files, embedded in the program.
 
-use axum::routing::get;
+use axum::response::Response;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 
-use crate::permission::Guard;
 use crate::respond;
-use crate::router::Route;
+use crate::route::Route;
 
 /// A static file.
 #[derive(Clone, Copy, Debug)]
@@ -53,14 +52,18 @@ impl Page {
 pub(crate) fn routes(page: Page) -> Vec<Route> {
     let route = |file: &'static PageFile| {
         let serve = move || async move {
-            let mut response = respond::typed(HeaderValue::from_static(file.media), file.content);
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_SECURITY_POLICY, POLICY);
-            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            response
+            confined(respond::typed(HeaderValue::from_static(file.media), file.content))
         };
-        Route { path: file.path, guard: Guard::Open, action: get(serve) }
+        Route::file(file.path, serve)
     };
     page.0.iter().map(route).collect()
+}
+
+/// A file of a page, which may run what comes from here and nothing else.
+pub(crate) fn confined(mut file: Response) -> Response {
+    let headers = file.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    file
 }

@@ -10,14 +10,13 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::get;
 use http::StatusCode;
 use skydive_proto::{Envelope, GraphMessage, reason, refused_sync, sync_reply};
 use tokio::task::spawn_blocking;
 
 use crate::handshake::Caller;
-use crate::permission::Guard;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 use crate::speaker::{Parting, Speaker, close_at_once, conn_status, frame};
 use crate::subscriber::stopping;
 use crate::{LiveGraph, Roster, respond};
@@ -44,8 +43,8 @@ const PATH: &str = "/ws/publisher";
 
 pub(crate) fn route(publications: Publications, serving: &Arc<Serving>) -> Route {
     let serving = serving.clone();
-    let action = get(move |request: Request| async move { connect(publications, serving, request).await });
-    Route { path: PATH, guard: Guard::WebSocket, action }
+    let action = move |request: Request| async move { connect(publications, serving, request).await };
+    Route::socket(PATH, action)
 }
 
 async fn connect(publications: Publications, serving: Arc<Serving>, request: Request) -> Response {

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::filtered::Filters;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 use crate::subscriber::{Area, route_of};
 use crate::{LiveGraph, Roster};
 

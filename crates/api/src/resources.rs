@@ -7,6 +7,7 @@ mod edge_rule;
 mod kind;
 mod node_rule;
 mod stored;
+mod subject;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use std::time::Duration;
 
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -28,9 +28,11 @@ use skydive_value::Timestamp;
 
 use crate::permission::Guard;
 use crate::respond;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 use kind::{RESOURCES, ResourceKind};
 use stored::Stored;
+pub(crate) use subject::{Life, Subject};
 
 /// What can be made, read, patched and deleted under one name.
 pub(crate) trait Collection: Send + Sync {
@@ -111,7 +113,8 @@ const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 pub(crate) fn routes_of_store(store: &Arc<dyn ResourceStore>, serving: &Arc<Serving>) -> Vec<Route> {
     let route = |kind: &'static ResourceKind| {
         let (limits, clock) = (serving.settings.limits, serving.clock.clone());
-        routes(kind.endpoint, Arc::new(Stored { kind, store: store.clone(), limits, clock }), serving)
+        let stored = Arc::new(Stored { kind, store: store.clone(), limits, clock });
+        routes(kind.endpoint, &(kind.subject)(), stored, serving)
     };
     RESOURCES.iter().flat_map(route).collect()
 }
@@ -119,43 +122,61 @@ pub(crate) fn routes_of_store(store: &Arc<dyn ResourceStore>, serving: &Arc<Serv
 /// The routes of one collection.
 pub(crate) fn routes(
     endpoint: Endpoint,
+    subject: &Subject,
     collection: Arc<dyn Collection>,
     serving: &Arc<Serving>,
 ) -> [Route; 2] {
     let guard = Guard::Resource(endpoint.name);
-    let (all, one) = (all(collection.clone(), serving), one(endpoint.title, collection, serving));
-    [Route { path: endpoint.list, guard, action: all }, Route { path: endpoint.item, guard, action: one }]
+    let (all_of, one_of) = (Route::new(endpoint.list, guard), Route::new(endpoint.item, guard));
+    let name = endpoint.name;
+    [
+        all(all_of, subject, name, collection.clone(), serving),
+        one(one_of, subject, endpoint, collection, serving),
+    ]
 }
 
-fn all(collection: Arc<dyn Collection>, serving: &Arc<Serving>) -> MethodRouter {
+fn all(
+    route: Route,
+    subject: &Subject,
+    name: &str,
+    collection: Arc<dyn Collection>,
+    serving: &Arc<Serving>,
+) -> Route {
     let (listed, kept, serving) = (collection.clone(), serving.clone(), serving.clone());
-    get(move || async move {
+    let list = move || async move {
         match listed.list().await {
             Ok(Listed::Whole(json)) => respond::typed(JSON, json),
             Ok(Listed::Pieces(pieces)) => respond::pieces(JSON, pieces),
             Err(refusal) => refuse(refusal, None, &kept),
         }
-    })
-    .post(move |request: Request| async move {
+    };
+    let make = move |request: Request| async move {
         match create(&*collection, &serving, request).await {
             Ok(json) => (StatusCode::CREATED, respond::typed(JSON, json)).into_response(),
             Err(response) => response,
         }
-    })
+    };
+    route.get(subject.listed(name), list).post(subject.made(name), make)
 }
 
-fn one(title: &'static str, collection: Arc<dyn Collection>, serving: &Arc<Serving>) -> MethodRouter {
+fn one(
+    route: Route,
+    subject: &Subject,
+    Endpoint { name, title, .. }: Endpoint,
+    collection: Arc<dyn Collection>,
+    serving: &Arc<Serving>,
+) -> Route {
     let absent = move |id: &str| Some(format!("{title} '{id}' not found"));
     let (found, patched) = (collection.clone(), collection.clone());
     let (for_get, for_patch, for_delete) = (serving.clone(), serving.clone(), serving.clone());
-    get(move |Path(id): Path<String>| async move {
+    let find = move |Path(id): Path<String>| async move {
         match found.find(&id).await {
             Ok(Some(json)) => respond::typed(JSON, json),
             Ok(None) => refuse(Refusal::Absent, absent(&id), &for_get),
             Err(refusal) => refuse(refusal, absent(&id), &for_get),
         }
-    })
-    .patch(move |Path(id): Path<String>, request: Request| async move {
+    };
+    let patch = move |Path(id): Path<String>, request: Request| async move {
         let max = for_patch.settings.limits.rest_body;
         let body = match respond::read_body(request, max, &for_patch).await {
             Ok(body) => body,
@@ -166,13 +187,17 @@ fn one(title: &'static str, collection: Arc<dyn Collection>, serving: &Arc<Servi
             Ok(Patched::Same) => StatusCode::NOT_MODIFIED.into_response(),
             Err(refusal) => refuse(refusal, None, &for_patch),
         }
-    })
-    .delete(move |Path(id): Path<String>| async move {
+    };
+    let remove = move |Path(id): Path<String>| async move {
         match collection.remove(&id).await {
             Ok(()) => respond::typed(PLAIN, Bytes::new()),
             Err(refusal) => refuse(refusal, absent(&id), &for_delete),
         }
-    })
+    };
+    route
+        .get(subject.found(name), find)
+        .patch(subject.patched(name), patch)
+        .delete(subject.removed(name), remove)
 }
 
 async fn create(

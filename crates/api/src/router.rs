@@ -7,7 +7,6 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::MethodRouter;
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use prometheus_client::registry::Registry;
@@ -20,10 +19,12 @@ use tower_http::compression::CompressionLayer;
 
 use crate::filtered::Filters;
 use crate::permission::{self, Guard};
+use crate::route::Route;
 use crate::{
     AgentEndpoint, ApiSettings, ApiTelemetry, ConfigKeys, Elements, Page, Permission, PubSub, Publications,
-    StatusReport, Subscriptions, Topology, agent_link, compression, config_key, cors, elements, identity,
-    login, metrics, page, publisher, pubsub, resources, respond, status, steps, subscriber, topology,
+    StatusReport, Subscriptions, Topology, agent_link, compression, config_key, cors, docs, elements,
+    identity, login, metrics, openapi, page, publisher, pubsub, resources, respond, status, steps,
+    subscriber, topology,
 };
 
 /// What a server serves. Routes of absent areas do not exist.
@@ -64,13 +65,6 @@ pub(crate) struct Serving {
     pub(crate) tasks: TaskTracker,
     /// Whole graphs that may be written at once: each takes a thread, and many bytes.
     pub(crate) whole_graphs: Arc<Semaphore>,
-}
-
-/// A path with what it demands and what it does.
-pub(crate) struct Route {
-    pub(crate) path: &'static str,
-    pub(crate) guard: Guard,
-    pub(crate) action: MethodRouter,
 }
 
 /// What each mounted path demands.
@@ -115,27 +109,9 @@ impl Rules {
 
 pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permission>) -> Router {
     let serving = Arc::new(serving);
-    let mut routes = vec![identity::route(&serving), login::route(&*permission, &serving)];
-    if let Some(area) = areas.topology {
-        routes.extend([topology::route(area, &serving), steps::route()]);
-    }
-    routes.extend(areas.elements.iter().flat_map(|area| elements::routes_of_graph(area, &serving)));
-    routes.extend(areas.resources.iter().flat_map(|store| resources::routes_of_store(store, &serving)));
-    routes.extend(areas.config.map(config_key::route));
-    routes.extend(areas.status.map(status::route));
-    routes.extend(areas.publications.map(|area| publisher::route(area, &serving)));
-    if let Some(area) = areas.subscriptions {
-        let filters = Arc::new(Filters::new(area.live.clone(), &serving));
-        routes.extend(areas.pubsub.map(|area| pubsub::route(area, &filters, &serving)));
-        routes.push(subscriber::route(area, &filters, &serving));
-    }
-    routes.extend(areas.agents.map(|area| agent_link::route(area, &serving)));
-    routes.extend(areas.metrics.map(metrics::route));
-    routes.extend(areas.page.map(page::routes).into_iter().flatten());
-
     let mut guards = BTreeMap::new();
     let mut router: Router = Router::new();
-    for route in routes {
+    for route in routes(areas, &serving, &*permission) {
         guards.insert(route.path, route.guard);
         router = router.route(route.path, route.action);
     }
@@ -148,6 +124,31 @@ pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permiss
         .layer(from_fn(compression::choose))
         .layer(from_fn(cors::allow_any_origin))
         .layer(from_fn_with_state(rules, count))
+}
+
+/// All routes, the document that describes them last.
+fn routes(areas: Areas, serving: &Arc<Serving>, permission: &dyn Permission) -> Vec<Route> {
+    let mut routes = vec![identity::route(serving), login::route(permission, serving)];
+    if let Some(area) = areas.topology {
+        routes.extend([topology::route(area, serving), steps::route()]);
+    }
+    routes.extend(areas.elements.iter().flat_map(|area| elements::routes_of_graph(area, serving)));
+    routes.extend(areas.resources.iter().flat_map(|store| resources::routes_of_store(store, serving)));
+    routes.extend(areas.config.map(config_key::route));
+    routes.extend(areas.status.map(status::route));
+    routes.extend(areas.publications.map(|area| publisher::route(area, serving)));
+    if let Some(area) = areas.subscriptions {
+        let filters = Arc::new(Filters::new(area.live.clone(), serving));
+        routes.extend(areas.pubsub.map(|area| pubsub::route(area, &filters, serving)));
+        routes.push(subscriber::route(area, &filters, serving));
+    }
+    routes.extend(areas.agents.map(|area| agent_link::route(area, serving)));
+    routes.extend(areas.metrics.map(metrics::route));
+    routes.extend(areas.page.map(page::routes).into_iter().flatten());
+    routes.extend(docs::routes());
+    let document = openapi::route(&routes, &serving.identity);
+    routes.push(document);
+    routes
 }
 
 /// Unknown paths; those that are known without the slash at their end are named so.

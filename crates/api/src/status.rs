@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::routing::get;
 use serde::Serialize;
 use skydive_graph::BoxFuture;
-use skydive_proto::{AgentStatus, AnalyzerStatus};
+use skydive_proto::{AgentStatus, AnalyzerStatus, Shape, media};
+use utoipa::ToSchema;
 
+use crate::openapi::{Operation, SERVER};
 use crate::permission::Guard;
 use crate::respond;
-use crate::router::Route;
+use crate::route::Route;
 
 /// A status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Status {
     /// Of an agent.
@@ -28,9 +29,9 @@ pub trait StatusReport: Send + Sync {
 }
 
 pub(crate) fn route(report: Arc<dyn StatusReport>) -> Route {
-    Route {
-        path: "/api/status",
-        guard: Guard::Read("status"),
-        action: get(move || async move { respond::json(&report.status().await) }),
-    }
+    let operation = Operation::new(SERVER, "status", "Connections, probes, losses")
+        .about("Who is connected, what the probes do and miss, and what was refused or lost since the start.")
+        .answer(200, "The status of now", media::JSON, Shape::of::<Status>());
+    let action = move || async move { respond::json(&report.status().await) };
+    Route::new("/api/status", Guard::Read("status")).get(operation, action)
 }

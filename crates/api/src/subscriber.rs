@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::get;
 use futures_util::FutureExt;
 use http::StatusCode;
 use skydive_graph::{GraphEvent, GraphRead, ReadError, Snapshot, When};
@@ -29,10 +28,10 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::encoded::EncodedBatches;
 use crate::filtered::{FilterError, Filters};
 use crate::handshake::{Caller, Socket};
-use crate::permission::Guard;
 use crate::publisher::{Heard, Intake};
 use crate::roster::Seat;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 use crate::speaker::{Parting, Speaker, close_at_once, code, conn_status, frame};
 use crate::{Backlog, Ended, LiveGraph, Roster, Subscription, respond};
 
@@ -97,8 +96,7 @@ pub(crate) fn route(subscriptions: Subscriptions, filters: &Arc<Filters>, servin
 /// The route of an endpoint with subscribers.
 pub(crate) fn route_of(area: Area) -> Route {
     let (path, area) = (area.path, Arc::new(area));
-    let action = get(move |request: Request| async move { connect(area, request).await });
-    Route { path, guard: Guard::WebSocket, action }
+    Route::socket(path, move |request: Request| async move { connect(area, request).await })
 }
 
 async fn connect(area: Arc<Area>, request: Request) -> Response {

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use skydive_graph::{BoxFuture, ReadError, Snapshot};
 use skydive_proto::{
-    Answer, Coverage, Explain, Output, header, media, pieces_of_answer, pieces_of_graph, query_of_body,
-    reason,
+    Answer, Coverage, Example, Explain, Output, Shape, header, media, pieces_of_answer, pieces_of_graph,
+    query_of_body, reason,
 };
 
+use crate::openapi::{GRAPH, Operation};
 use crate::permission::Guard;
 use crate::respond;
-use crate::router::{Route, Serving};
+use crate::route::Route;
+use crate::router::Serving;
 
 /// Answers queries and gives the graph.
 pub trait Topology: Send + Sync {
@@ -46,13 +47,50 @@ pub struct QueryFault {
     pub position: Option<usize>,
 }
 
+/// The header that asks for its cost.
+const EXPLAIN: &str = "`1` asks for what the answer cost to find.";
+const EXPLAINED: &str = "Nodes and edges read, and lookups made, for who asks.";
 const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
 pub(crate) fn route(area: Arc<dyn Topology>, serving: &Arc<Serving>) -> Route {
     let (whole, kept, serving) = (area.clone(), serving.clone(), serving.clone());
-    let action = get(move |headers: HeaderMap| async move { give_graph(&*whole, &kept, &headers).await })
-        .post(move |request: Request| async move { answer(&*area, &serving, request).await });
-    Route { path: "/api/topology", guard: Guard::Read("topology"), action }
+    let give = move |headers: HeaderMap| async move { give_graph(&*whole, &kept, &headers).await };
+    let ask = move |request: Request| async move { answer(&*area, &serving, request).await };
+    Route::new("/api/topology", Guard::Read("topology")).get(of_graph(), give).post(of_query(), ask)
+}
+
+fn of_graph() -> Operation {
+    Operation::new(GRAPH, "graph", "The live graph")
+        .header(header::EXPLAIN, EXPLAIN, "1")
+        .answer(200, "The graph", media::JSON, Shape::graph())
+        .answer(200, "The graph", media::DOT, Shape::text())
+        .answer_header(200, header::EXPLAIN, EXPLAINED)
+        .refusal(500, "It cannot be written")
+        .refusal(503, "It is not served now")
+}
+
+fn of_query() -> Operation {
+    let answer = Shape::any(
+        "A list of nodes, edges or values, a number, or a list with one graph, as the last step of the query says.",
+    );
+    Operation::new(GRAPH, "query", "Ask a query")
+        .about("The whole `Accept` header decides the form: Graphviz for graphs, else JSON.")
+        .header(header::EXPLAIN, EXPLAIN, "1")
+        .body(media::JSON, Shape::query())
+        .examples(media::JSON, Example::queries())
+        .or_nothing()
+        .answer(200, "The answer", media::JSON, answer)
+        .answer(200, "The answer", media::DOT, Shape::text())
+        .answer_header(200, header::EXPLAIN, EXPLAINED)
+        .answer_header(200, header::COVERAGE, "How much of the truth the answer holds.")
+        .empty(204, "No query")
+        .refusal(400, "Why the query has no answer")
+        .answer_header(
+            400,
+            header::ERROR_POSITION,
+            "Byte of the query at which the fault is, if it is in its text.",
+        )
+        .refusal(406, "The answer has no such form")
 }
 
 async fn give_graph(area: &dyn Topology, serving: &Serving, headers: &HeaderMap) -> Response {

@@ -1,11 +1,24 @@
 //! `/api/edgerule`: nodes to be linked.
 
-use skydive_proto::{EdgeRule, Limits};
+use skydive_proto::{EdgeRule, Example, Limits, Shape};
 
-use super::endpoint;
 use super::kind::{Read, ResourceKind, Submitted, check_query};
+use super::{Life, Subject, endpoint};
 
-pub(super) const KIND: ResourceKind = ResourceKind { endpoint: endpoint!("edgerule", "Edgerule"), read };
+pub(super) const KIND: ResourceKind =
+    ResourceKind { endpoint: endpoint!("edgerule", "Edgerule"), subject, read };
+
+fn subject() -> Subject {
+    Subject {
+        one: "edge rule",
+        many: "edge rules",
+        about: "Links the first node of each of two queries, whenever both are there.",
+        told: Shape::of::<EdgeRule>(),
+        wanted: Shape::new_edge_rule(),
+        examples: vec![Example::edge_rule()],
+        life: Life::Stored,
+    }
+}
 
 fn read(json: &[u8]) -> Read {
     let rule = EdgeRule::decode(json).map_err(|fault| fault.to_string())?;

@@ -3,11 +3,13 @@
 use skydive_proto::Limits;
 use skydive_query::parse;
 
-use super::{Endpoint, edge_rule, node_rule};
+use super::{Endpoint, Subject, edge_rule, node_rule};
 
 /// A kind of resource.
 pub(crate) struct ResourceKind {
     pub(crate) endpoint: Endpoint,
+    /// What is said of it.
+    pub(crate) subject: fn() -> Subject,
     /// Reads one from JSON; what is absent gets its default. Errors are those of the decoder.
     pub(crate) read: fn(&[u8]) -> Read,
 }

@@ -1,11 +1,24 @@
 //! `/api/noderule`: nodes to be made, and metadata to be set.
 
-use skydive_proto::{Limits, NodeRule};
+use skydive_proto::{Example, Limits, NodeRule, Shape};
 
-use super::endpoint;
 use super::kind::{Read, ResourceKind, Submitted, check_query};
+use super::{Life, Subject, endpoint};
 
-pub(super) const KIND: ResourceKind = ResourceKind { endpoint: endpoint!("noderule", "Noderule"), read };
+pub(super) const KIND: ResourceKind =
+    ResourceKind { endpoint: endpoint!("noderule", "Noderule"), subject, read };
+
+fn subject() -> Subject {
+    Subject {
+        one: "node rule",
+        many: "node rules",
+        about: "Makes a node, or sets metadata of the nodes of a query, whenever they are there.",
+        told: Shape::of::<NodeRule>(),
+        wanted: Shape::new_node_rule(),
+        examples: Example::node_rules(),
+        life: Life::Stored,
+    }
+}
 
 fn read(json: &[u8]) -> Read {
     let rule = NodeRule::decode(json).map_err(|fault| fault.to_string())?;

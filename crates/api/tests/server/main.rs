@@ -3,6 +3,7 @@
 
 mod agent_link;
 mod login;
+mod openapi;
 mod resources;
 mod rest;
 mod subscriber;
