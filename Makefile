@@ -30,6 +30,7 @@ test: ## install what the tests need, then run every test (as root)
 	scripts/setup-tests.sh
 	scripts/vm-image.sh
 	scripts/python-clients.sh >/dev/null
+	scripts/python-clients.sh openapi >/dev/null
 	cargo build --profile ci -p skydive
 	SKYDIVE_BIN=$(QUICK) cargo test --profile ci --workspace
 

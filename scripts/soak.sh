@@ -24,6 +24,7 @@ if (($#)); then
 else
   scripts/vm-image.sh
   scripts/python-clients.sh >/dev/null
+  scripts/python-clients.sh openapi >/dev/null
   cargo build --profile ci -p skydive
 fi
 for round in $(seq "$rounds"); do
