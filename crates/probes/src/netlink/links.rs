@@ -280,7 +280,9 @@ impl Model {
 
     /// A namespace was read for the first time: it may be the one that interfaces without a half wait for.
     pub(super) fn ask_unresolved(&mut self, of: NsKey) {
-        let waiting: Vec<NsKey> = self.unresolved.iter().map(|(here, _)| *here).collect();
+        let mut waiting: Vec<NsKey> = self.unresolved.iter().map(|(here, _)| *here).collect();
+        // In order, so this leaves each once: the host of a thousand namespaces waits for a thousand ids.
+        waiting.dedup();
         for here in waiting {
             let has_lower = self.spaces.get(&here).is_some_and(|space| {
                 space.links.values().any(|i| i.facts.link_netnsid.is_some() && !i.is_half())
