@@ -1,7 +1,7 @@
 //! Flows from outside: JSON, and the messages of agents and answers to searches that carry them.
 
 use skydive_proto::{
-    FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSearch, decode_flow_set, encode_flow_set, flow_of_json,
+    FlowJson, FlowLimits, FlowMessage, FLOW_SEARCH_MAX, FlowReply, decode_flow_search, decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json,
     flow_of_protobuf, flow_to_protobuf, flows_of_json,
 };
 
@@ -40,10 +40,10 @@ pub(crate) fn run(bytes: &[u8]) {
             }
         }
         3 => {
-            let Ok(search) = FlowSearch::decode(bytes) else { return };
-            let said = search.encode();
-            if said.len() <= FlowSearch::MAX {
-                FlowSearch::decode(&said).expect("we read our own searches");
+            let Ok(search) = decode_flow_search(bytes) else { return };
+            let said = encode_flow_search(&search);
+            if said.len() <= FLOW_SEARCH_MAX {
+                decode_flow_search(&said).expect("we read our own searches");
             }
         }
         _ => drop(flows_of_json(bytes, &limits, |_| ())),

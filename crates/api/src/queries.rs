@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When, key};
-use skydive_proto::{Answer, Coverage, Explain, Limits};
+use skydive_proto::{Answer, Explain, Limits};
 use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Stop, View, execute, parse};
 use skydive_value::{Clock, Filter, Id, Map, Value};
 use tokio::runtime::Handle;
@@ -88,12 +88,7 @@ impl Drop for Waiting {
 async fn run(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<Found, QueryError> {
     let found = execute(query, graph, cx).await?;
     let explain = Explain { nodes: found.reads.nodes, edges: found.reads.edges, index: found.reads.index };
-    Ok(Found { answer: shape(found.rows), explain, coverage: coverage(found.coverage) })
-}
-
-fn coverage(of: skydive_query::Coverage) -> Coverage {
-    let skydive_query::Coverage { asked, answered, truncated, sampled, lost, instead_of } = of;
-    Coverage { asked, answered, truncated, sampled, lost, instead_of }
+    Ok(Found { answer: shape(found.rows), explain, coverage: found.coverage })
 }
 
 fn shape(rows: Rows) -> Answer {

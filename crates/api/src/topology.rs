@@ -8,9 +8,10 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use skydive_graph::{BoxFuture, ReadError, Snapshot};
 use skydive_proto::{
-    Answer, Coverage, Example, Explain, Output, Shape, header, media, pieces_of_answer, pieces_of_graph,
-    query_of_body, reason,
+    Answer, Example, Explain, Output, Shape, coverage_to_text, header, media, pieces_of_answer,
+    pieces_of_graph, query_of_body, reason,
 };
+use skydive_value::Coverage;
 
 use crate::openapi::{GRAPH, Operation};
 use crate::permission::Guard;
@@ -145,15 +146,15 @@ async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Res
             respond::error(StatusCode::NOT_ACCEPTABLE, format!("Error while encoding response: {fault}"))
         }
         Ok(pieces) => {
-            let answer = covered(respond::pieces(content_type(&headers), pieces), found.coverage);
+            let answer = covered(respond::pieces(content_type(&headers), pieces), &found.coverage);
             explained(answer, &headers, found.explain)
         }
     }
 }
 
 /// The answer with how much of the truth it holds.
-fn covered(mut answer: Response, coverage: Coverage) -> Response {
-    if let Ok(value) = HeaderValue::from_str(&coverage.to_string()) {
+fn covered(mut answer: Response, coverage: &Coverage) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&coverage_to_text(coverage)) {
         answer.headers_mut().insert(header::COVERAGE, value);
     }
     answer

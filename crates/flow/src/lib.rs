@@ -13,6 +13,7 @@ mod key;
 mod mac;
 mod metric;
 mod names;
+mod read;
 mod reassemble;
 mod record;
 mod set;
@@ -32,6 +33,7 @@ pub use flow::{
 pub use key::KeyMode;
 pub use mac::{Mac, MacError};
 pub use metric::Metric;
+pub use read::{FlowRead, FlowReadError, FlowSearch, FlowsFound};
 pub use reassemble::Stream;
 pub use record::FlowView;
 pub use set::{Direction, FlowSet, Merge, Sort};

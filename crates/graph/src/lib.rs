@@ -24,5 +24,6 @@ pub use event::GraphEvent;
 pub use graph::{Graph, Memory};
 pub use lookup::{Found, ReadCount};
 pub use mutation::{Cascade, Change, Mutation, MutationError, Op, Outcome, Stamp};
-pub use read::{AppendError, BoxFuture, GraphAppend, GraphRead, ReadError, When};
+pub use read::{AppendError, GraphAppend, GraphRead, ReadError, When};
+pub use skydive_value::BoxFuture;
 pub use snapshot::{EdgeView, Snapshot};

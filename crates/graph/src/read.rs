@@ -1,15 +1,9 @@
 //! The traits of history: who remembers graphs implements them, this crate never awaits.
 
-use std::future::Future;
-use std::pin::Pin;
-
-use skydive_value::{Filter, Timestamp};
+use skydive_value::{BoxFuture, Filter, Timestamp};
 use thiserror::Error;
 
 use crate::{GraphEvent, Snapshot};
-
-/// The one alias for futures of `dyn` traits.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Which state of the graph is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

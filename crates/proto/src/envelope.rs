@@ -11,6 +11,12 @@ use crate::json::object;
 pub mod namespace {
     /// Nodes and edges.
     pub const GRAPH: &str = "Graph";
+    /// Captures that an agent is to start and stop.
+    pub const ON_DEMAND_CAPTURE: &str = "OnDemandCapture";
+    /// What became of captures, for subscribers.
+    pub const ON_DEMAND_CAPTURE_NOTIFICATION: &str = "OnDemandCaptureNotification";
+    /// Searches in the flow tables of an agent.
+    pub const FLOW: &str = "Flow";
     /// All of them, in a subscription.
     pub const ALL: &str = "*";
 }

@@ -11,7 +11,7 @@ mod spell;
 mod wire;
 
 pub use message::{FlowMessage, FlowReply, FlowStats, decode_flow_set, encode_flow_set};
-pub use search::FlowSearch;
+pub use search::{FLOW_SEARCH_MAX, decode_flow_search, encode_flow_search};
 
 use prost::Message;
 use serde::ser::SerializeStruct;

@@ -8,6 +8,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod answer;
+mod capture;
 mod coverage;
 mod dot;
 mod element;
@@ -18,6 +19,7 @@ mod handshake;
 mod json;
 mod language;
 mod limits;
+mod on_demand;
 mod patch;
 mod pieces;
 mod reason;
@@ -32,12 +34,14 @@ mod shape;
 mod status;
 
 pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of_elements, pieces_of_graph};
-pub use coverage::Coverage;
+pub use capture::Capture;
+pub use coverage::{coverage_of_text, coverage_to_text};
 pub use element::{EdgeJson, EdgeViewJson, ElementError, NodeJson, decode_edge, decode_node};
 pub use envelope::{Envelope, EnvelopeError, Format, namespace};
 pub use flow::{
-    FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSearch, FlowSetJson, FlowStats,
-    decode_flow_set, encode_flow_set, flow_of_json, flow_of_protobuf, flow_to_protobuf, flows_of_json,
+    FLOW_SEARCH_MAX, FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStats,
+    decode_flow_search, decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json, flow_of_protobuf,
+    flow_to_protobuf, flows_of_json,
 };
 pub use graph_message::{
     Elements, GraphMessage, MessageError, PartialUpdate, SyncRequest, event_envelope, graph_type,
@@ -46,6 +50,7 @@ pub use graph_message::{
 pub use handshake::{Handshake, HandshakeError, Persistence, Protocol, UpdatePolicy, header};
 pub use language::{Language, Place, PredicateShape, StepShape};
 pub use limits::Limits;
+pub use on_demand::{NodeCapture, on_demand_type};
 pub use patch::{JsonPatch, PatchError};
 pub use pieces::{PIECE_SIZE, Part, Pieces, list};
 pub use reason::reason;

@@ -11,13 +11,14 @@ use skydive_flow::dns::{
     Class, EdnsOption, Extent, Header, Kind, Message, OptionCode, Question, Rdata, Record, Soa, Srv,
 };
 use skydive_flow::{
-    Dhcp4, Direction, Extra, Finish, Flow, FlowId, FlowSet, Http, Icmp, IcmpKind, IpMetric, Link, LinkType,
-    Metric, Network, RawPacket, Sort, StreamMetric, TcpMetric, TcpSide, Tls, Transport, TransportProtocol,
-    Vrrp,
+    Dhcp4, Direction, Extra, Finish, Flow, FlowId, FlowSearch, FlowSet, Http, Icmp, IcmpKind, IpMetric, Link,
+    LinkType, Metric, Network, RawPacket, Sort, StreamMetric, TcpMetric, TcpSide, Tls, Transport,
+    TransportProtocol, Vrrp,
 };
 use skydive_proto::{
-    FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSearch, FlowSetJson, FlowStats,
-    decode_flow_set, encode_flow_set, flow_of_json, flow_of_protobuf, flow_to_protobuf, flows_of_json,
+    FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStats, decode_flow_search,
+    decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json, flow_of_protobuf, flow_to_protobuf,
+    flows_of_json,
 };
 use skydive_value::{Filter, Ipv4Net, Path, Pattern, Test, Timestamp};
 
@@ -235,7 +236,7 @@ fn limits_hold() {
         "{told:?}"
     );
     let set = FlowSet::new(vec![a_flow(); 2]);
-    let reply = FlowReply { status: 200, sets: vec![set.clone(), set] }.encode();
+    let reply = FlowReply { status: 200, sets: vec![set.clone(), set], ..FlowReply::default() }.encode();
     assert_eq!(FlowReply::decode(&reply, &few, unexpected).unwrap_err().to_string(), "more than 1 flows");
     assert!(flows_of_json(b"[{},{},{},{}]", &few, unexpected).is_err());
 }
@@ -498,7 +499,8 @@ proptest! {
     fn sets_and_messages(flows in vec(flow(), 0..4), start in time(), end in time(), status: i32) {
         let set = FlowSet { flows, start, end };
         prop_assert_eq!(&decode_flow_set(&encode_flow_set(&set), &limits(), unexpected).unwrap(), &set);
-        let reply = FlowReply { status, sets: vec![set.clone(), FlowSet::default(), set.clone()] };
+        let sets = vec![set.clone(), FlowSet::default(), set.clone()];
+        let reply = FlowReply { status, sets, truncated: status % 2 == 0, lost: 7, error: "late".into() };
         prop_assert_eq!(&FlowReply::decode(&reply.encode(), &limits(), unexpected).unwrap(), &reply);
         let message = FlowMessage { flows: set.flows, stats: Some(FlowStats { flow_dropped: -1, ..FlowStats::default() }) };
         prop_assert_eq!(&FlowMessage::decode(&message.encode(), &limits(), unexpected).unwrap(), &message);
@@ -513,8 +515,9 @@ proptest! {
             range: range.map(|(from, to)| from..to),
             sort: sort.map(|is| Sort { by: "Start".into(), direction: direction(is) }),
             dedup: dedup.map(|by| Path::parse(&by)),
+            ..FlowSearch::default()
         };
-        prop_assert_eq!(FlowSearch::decode(&search.encode()).unwrap(), search);
+        prop_assert_eq!(decode_flow_search(&encode_flow_search(&search)).unwrap(), search);
     }
 
     #[test]
@@ -523,7 +526,7 @@ proptest! {
         let _ = flow_of_json(&bytes, &limits());
         let _ = FlowMessage::decode(&bytes, &limits(), |_| ());
         let _ = FlowReply::decode(&bytes, &limits(), |_| ());
-        let _ = FlowSearch::decode(&bytes);
+        let _ = decode_flow_search(&bytes);
     }
 
     #[test]
@@ -543,29 +546,30 @@ proptest! {
 fn searches_as_the_original_asks() {
     // SearchQuery with Sort, Dedup and nothing else.
     let bytes = b"\x0a\x0bSearchQuery\x12\x04\x18\x01\x20\x01";
-    let search = FlowSearch::decode(bytes).unwrap();
+    let search = decode_flow_search(bytes).unwrap();
     assert_eq!(
         search,
         FlowSearch {
-            filter: Filter::all(),
-            range: None,
             sort: Some(Sort { by: "Last".into(), direction: Direction::Descending }),
             dedup: Some("TrackingID".into()),
+            ..FlowSearch::default()
         }
     );
-    let one =
-        |test| FlowSearch { filter: Filter::Field("A".into(), test), range: None, sort: None, dedup: None };
+    let one = |test| FlowSearch { filter: Filter::Field("A".into(), test), ..FlowSearch::default() };
     // TermString 1, Regex 9, none of nothing.
-    assert_eq!(one(Test::Text("b".into())).encode()[15..], *b"\x0a\x08\x0a\x06\x0a\x01A\x12\x01b");
+    assert_eq!(
+        encode_flow_search(&one(Test::Text("b".into())))[15..],
+        *b"\x0a\x08\x0a\x06\x0a\x01A\x12\x01b"
+    );
     let regex = one(Test::Regex(Pattern::new("^b.*$").unwrap()));
-    assert_eq!(regex.encode()[15..20], *b"\x0a\x0c\x4a\x0a\x0a");
+    assert_eq!(encode_flow_search(&regex)[15..20], *b"\x0a\x0c\x4a\x0a\x0a");
     assert!(matches!(
-        FlowSearch::decode(&regex.encode()).unwrap().filter,
+        decode_flow_search(&encode_flow_search(&regex)).unwrap().filter,
         Filter::Field(_, Test::Regex(pattern)) if pattern.as_str() == "^b.*$"
     ));
-    let none = FlowSearch::decode(&one(Test::OneOf(Vec::new())).encode()).unwrap().filter;
+    let none = decode_flow_search(&encode_flow_search(&one(Test::OneOf(Vec::new())))).unwrap().filter;
     assert!(!none.matches(&a_flow()));
     for bad in [&b"\x0a\x01x"[..], b"\x0a\x0bSearchQuery\x12\x08\x0a\x06\x4a\x04\x12\x02(?"] {
-        assert!(FlowSearch::decode(bad).is_err());
+        assert!(decode_flow_search(bad).is_err());
     }
 }

@@ -34,7 +34,7 @@ pub use parse::{Limits, Query, parse};
 pub use plan::Plan;
 pub use predicate::{PREDICATES, Predicate, PredicateDef, Takes};
 pub use rows::{Kind, NextHop, Records, Rows};
-pub use run::{Answer, Coverage, Cx, Reads, Stop, execute, execute_on};
+pub use run::{Answer, Cx, Reads, Stop, execute, execute_on};
 pub use standing::Standing;
 pub use step::{Slot, Step, StepDef};
 pub use steps::STEPS;

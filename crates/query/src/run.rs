@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use skydive_graph::{GraphRead, Node, ReadCount, ReadError, When};
-use skydive_value::{Filter, SmolStr, Span, Timestamp};
+use skydive_value::{Coverage, Filter, SmolStr, Span, Timestamp};
 
 use crate::plan::Op;
 use crate::when::Moment;
@@ -36,23 +36,6 @@ pub struct Answer {
     pub coverage: Coverage,
     /// What it cost.
     pub reads: Reads,
-}
-
-/// How much of the truth an answer holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
-    /// Sources that were asked: the graph, agents, stores.
-    pub asked: u32,
-    /// Sources that answered.
-    pub answered: u32,
-    /// Whether a source had more than it gave.
-    pub truncated: bool,
-    /// Whether a source looked at a sample only.
-    pub sampled: bool,
-    /// Records that sources know to have lost.
-    pub lost: u64,
-    /// The time that was asked for, where only its end, which is now, was looked at.
-    pub instead_of: Option<Span>,
 }
 
 /// Elements read and index lookups made. Its text is the value of the header `X-Skydive-Explain`.
@@ -126,12 +109,6 @@ impl Stop {
         // Only the first one wins; that another was first is not a failure.
         let _ = self.0.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
     }
-}
-
-impl Coverage {
-    /// One source, which answered in full.
-    pub const COMPLETE: Self =
-        Self { asked: 1, answered: 1, truncated: false, sampled: false, lost: 0, instead_of: None };
 }
 
 impl fmt::Display for Reads {
@@ -209,7 +186,7 @@ impl<'c> Engine<'c> {
 
     /// Goes on with the graph that was read; `instead_of` is the time that was asked for when it was more than now.
     fn open(&mut self, view: View, instead_of: Option<Span>) {
-        self.run.coverage = Coverage { instead_of, ..Coverage::COMPLETE };
+        self.run.coverage = Coverage { instead_of, ..Coverage::complete() };
         self.run.root = view.clone();
         self.run.graph = view.clone();
         self.rows = Rows::Graph(view);

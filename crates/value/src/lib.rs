@@ -5,7 +5,11 @@
 //! ([`Timestamp`], [`Span`]). Nothing here does I/O, reads a clock or knows an encoding; `serde` is implemented
 //! because a value is self-describing, the spelling of messages is the business of `proto`.
 
+use std::future::Future;
+use std::pin::Pin;
+
 mod cidr;
+mod coverage;
 mod definition;
 mod filter;
 mod id;
@@ -20,6 +24,7 @@ mod short_text;
 mod time;
 
 pub use cidr::{CidrError, Ipv4Net};
+pub use coverage::Coverage;
 pub use definition::{DefinitionError, parse_definition};
 pub use filter::{Filter, Test};
 pub use id::Id;
@@ -32,3 +37,6 @@ pub use shape::{Shape, Shapes};
 pub use short_text::ShortText;
 pub use smol_str::SmolStr;
 pub use time::{Clock, Span, Timestamp};
+
+/// The one alias for futures of `dyn` traits.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -50,16 +50,25 @@ pub struct FlowStats {
 }
 
 /// The answer of an agent to a search: one set of every table (`TableReply`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FlowReply {
     /// 200, or a status of HTTP that says what is wrong.
     pub status: i32,
     /// The sets, one of each table.
     pub sets: Vec<FlowSet>,
+    /// Whether there are more flows than are here.
+    pub truncated: bool,
+    /// Flows that the tables had no room for, and packets that never reached them, since they were made.
+    pub lost: u64,
+    /// What is wrong, when the status says that something is.
+    pub error: String,
 }
 
 /// Most sets in an answer: an agent has a table for every capture on every node.
 const SETS_MAX: usize = 65_536;
+
+/// Most bytes of what is wrong that are kept.
+const TOLD_MAX: usize = 1024;
 
 /// The members of a set beside its flows.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -71,10 +80,17 @@ struct SetTimes {
 }
 
 /// The members of an answer beside its sets.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 struct ReplyStatus {
     #[prost(int32, tag = "1")]
     status: i32,
+    /// This and what follows is not in the original.
+    #[prost(bool, tag = "100")]
+    truncated: bool,
+    #[prost(uint64, tag = "101")]
+    lost: u64,
+    #[prost(string, tag = "102")]
+    error: String,
 }
 
 /// The key of a field with a length.
@@ -158,7 +174,9 @@ pub fn decode_flow_set(
 impl FlowReply {
     /// Writes it.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = ReplyStatus { status: self.status }.encode_to_vec();
+        let Self { status, truncated, lost, .. } = *self;
+        let error = self.error.clone();
+        let mut out = ReplyStatus { status, truncated, lost, error }.encode_to_vec();
         for set in &self.sets {
             let set = encode_flow_set(set);
             out.push(key_of(2));
@@ -175,11 +193,17 @@ impl FlowReply {
         mut refuse: impl FnMut(FlowError),
     ) -> Result<Self, FlowError> {
         limits.admit_message(bytes)?;
-        let mut reply = Self { status: 0, sets: Vec::new() };
+        let mut reply = Self::default();
         let mut left = *limits;
         for part in Parts(bytes) {
             match part? {
                 Part { tag: 1, number, bytes: None } => reply.status = number as i32,
+                Part { tag: 100, number, bytes: None } => reply.truncated = number != 0,
+                Part { tag: 101, number, bytes: None } => reply.lost = number,
+                Part { tag: 102, bytes: Some(error), .. } => {
+                    reply.error =
+                        String::from_utf8_lossy(error.get(..TOLD_MAX).unwrap_or(error)).into_owned();
+                }
                 Part { tag: 2, bytes: Some(_), .. } if reply.sets.len() == SETS_MAX => {
                     return Err(FlowError::TooMany { what: "sets", max: SETS_MAX });
                 }

@@ -1,25 +1,13 @@
 //! What a hub asks the agents: `TableQuery` with a `SearchQuery`, and the filter that both queries and stores speak.
 
-use std::ops::Range;
-
 use prost::Message;
-use skydive_flow::{Direction, Sort, field};
+use skydive_flow::{Direction, FlowSearch, Sort, field};
 use skydive_value::{Filter, Ipv4Net, Path, Pattern, SmolStr, Test};
 
 use super::{FlowError, admit};
 
-/// A search for flows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FlowSearch {
-    /// Which ones.
-    pub filter: Filter,
-    /// Which of those, counted in their order; `None` for all.
-    pub range: Option<Range<u64>>,
-    /// In which order.
-    pub sort: Option<Sort>,
-    /// The field of which each value comes once.
-    pub dedup: Option<Path>,
-}
+/// Most bytes of a search: it may name some 80,000 nodes. In memory it is up to 50 times as large.
+pub const FLOW_SEARCH_MAX: usize = 4 << 20;
 
 /// The only type of a query.
 const TYPE: &str = "SearchQuery";
@@ -48,6 +36,9 @@ struct SearchQuery {
     sort_by: String,
     #[prost(int32, tag = "7")]
     sort_order: i32,
+    /// Not in the original, which always sends packets.
+    #[prost(bool, tag = "100")]
+    with_packets: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -132,56 +123,53 @@ const NOT: i32 = 2;
 const ASCENDING: i32 = 1;
 const DESCENDING: i32 = 2;
 
-impl FlowSearch {
-    /// Most bytes of a search: it may name some 80,000 nodes. In memory it is up to 50 times as large.
-    pub const MAX: usize = 4 << 20;
+/// Writes a search as a `TableQuery`. Which hosts are asked is not in it.
+pub fn encode_flow_search(search: &FlowSearch) -> Vec<u8> {
+    let sort = search.sort.as_ref();
+    let query = SearchQuery {
+        filter: (!search.filter.is_all()).then(|| (&search.filter).into()),
+        range: search.range.as_ref().map(|range| PaginationRange {
+            from: i64::try_from(range.start).unwrap_or(i64::MAX),
+            to: i64::try_from(range.end).unwrap_or(i64::MAX),
+        }),
+        sort: sort.is_some(),
+        dedup: search.dedup.is_some(),
+        dedup_by: search.dedup.as_ref().map(ToString::to_string).unwrap_or_default(),
+        sort_by: sort.map(|sort| sort.by.to_string()).unwrap_or_default(),
+        with_packets: search.with_packets,
+        sort_order: match sort.map(|sort| sort.direction) {
+            None => 0,
+            Some(Direction::Ascending) => ASCENDING,
+            Some(Direction::Descending) => DESCENDING,
+        },
+    };
+    TableQuery { kind: TYPE.into(), query: Some(query) }.encode_to_vec()
+}
 
-    /// Writes it as a `TableQuery`.
-    pub fn encode(&self) -> Vec<u8> {
-        let sort = self.sort.as_ref();
-        let query = SearchQuery {
-            filter: (!self.filter.is_all()).then(|| (&self.filter).into()),
-            range: self.range.as_ref().map(|range| PaginationRange {
-                from: i64::try_from(range.start).unwrap_or(i64::MAX),
-                to: i64::try_from(range.end).unwrap_or(i64::MAX),
-            }),
-            sort: sort.is_some(),
-            dedup: self.dedup.is_some(),
-            dedup_by: self.dedup.as_ref().map(ToString::to_string).unwrap_or_default(),
-            sort_by: sort.map(|sort| sort.by.to_string()).unwrap_or_default(),
-            sort_order: match sort.map(|sort| sort.direction) {
-                None => 0,
-                Some(Direction::Ascending) => ASCENDING,
-                Some(Direction::Descending) => DESCENDING,
+/// Reads a `TableQuery` of at most [`FLOW_SEARCH_MAX`] bytes. Nesting is bounded by the decoder.
+pub fn decode_flow_search(bytes: &[u8]) -> Result<FlowSearch, FlowError> {
+    admit("search", bytes.len(), FLOW_SEARCH_MAX)?;
+    let TableQuery { kind, query } = TableQuery::decode(bytes)?;
+    if kind != TYPE {
+        return Err(FlowError::field("Type", &kind));
+    }
+    let query = query.unwrap_or_default();
+    let or = |name: String, default: &str| if name.is_empty() { default.into() } else { Path::parse(&name) };
+    let place = |at: i64| u64::try_from(at).unwrap_or(0);
+    Ok(FlowSearch {
+        hosts: None,
+        filter: query.filter.map_or_else(|| Ok(Filter::all()), TryInto::try_into)?,
+        range: query.range.map(|range| place(range.from)..place(range.to)),
+        sort: query.sort.then(|| Sort {
+            by: or(query.sort_by, field::LAST),
+            direction: match query.sort_order {
+                ASCENDING => Direction::Ascending,
+                _ => Direction::Descending,
             },
-        };
-        TableQuery { kind: TYPE.into(), query: Some(query) }.encode_to_vec()
-    }
-
-    /// Reads a `TableQuery` of at most [`FlowSearch::MAX`] bytes. Nesting is bounded by the decoder.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FlowError> {
-        admit("search", bytes.len(), Self::MAX)?;
-        let TableQuery { kind, query } = TableQuery::decode(bytes)?;
-        if kind != TYPE {
-            return Err(FlowError::field("Type", &kind));
-        }
-        let query = query.unwrap_or_default();
-        let or =
-            |name: String, default: &str| if name.is_empty() { default.into() } else { Path::parse(&name) };
-        let place = |at: i64| u64::try_from(at).unwrap_or(0);
-        Ok(Self {
-            filter: query.filter.map_or_else(|| Ok(Filter::all()), TryInto::try_into)?,
-            range: query.range.map(|range| place(range.from)..place(range.to)),
-            sort: query.sort.then(|| Sort {
-                by: or(query.sort_by, field::LAST),
-                direction: match query.sort_order {
-                    ASCENDING => Direction::Ascending,
-                    _ => Direction::Descending,
-                },
-            }),
-            dedup: query.dedup.then(|| or(query.dedup_by, field::TRACKING_ID)),
-        })
-    }
+        }),
+        dedup: query.dedup.then(|| or(query.dedup_by, field::TRACKING_ID)),
+        with_packets: query.with_packets,
+    })
 }
 
 impl From<&Filter> for WireFilter {

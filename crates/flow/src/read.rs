@@ -1,0 +1,62 @@
+//! Searches for flows, and the trait of who answers them: the tables of an agent, all agents together, a store. This
+//! crate never awaits.
+
+use std::ops::Range;
+
+use skydive_value::{BoxFuture, Coverage, Filter, Path, SmolStr};
+use thiserror::Error;
+
+use crate::{FlowSet, Sort};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowSearch {
+    /// Hosts whose flows are looked at; `None` for all. Who has the flows of one host passes over it.
+    pub hosts: Option<Vec<SmolStr>>,
+    /// Which flows.
+    pub filter: Filter,
+    /// Which of those, counted in their order; `None` for all.
+    pub range: Option<Range<u64>>,
+    /// In which order.
+    pub sort: Option<Sort>,
+    /// The field of which each value comes once.
+    pub dedup: Option<Path>,
+    /// Whether the packets kept with flows are wanted.
+    pub with_packets: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FlowsFound {
+    /// The flows, in the order asked for.
+    pub set: FlowSet,
+    /// How much of the truth that is.
+    pub coverage: Coverage,
+}
+
+/// Flows that cannot be searched.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FlowReadError {
+    /// Only flows of now are known.
+    #[error("No storage backend has been configured")]
+    NoHistory,
+    /// Nobody here has flows.
+    #[error("flows are not served here")]
+    NotServed,
+    /// Who has them has stopped.
+    #[error("flows are no longer served")]
+    Stopped,
+}
+
+/// Answers searches for flows of now. Who did not answer, and what was left out, is in the answer's coverage.
+pub trait FlowRead: Send + Sync {
+    /// Searches; the answer comes within a deadline that is the implementation's business.
+    fn search<'a>(&'a self, search: &'a FlowSearch) -> BoxFuture<'a, Result<FlowsFound, FlowReadError>>;
+}
+
+impl Default for FlowSearch {
+    /// Every flow, in any order, without packets.
+    fn default() -> Self {
+        Self { hosts: None, filter: Filter::all(), range: None, sort: None, dedup: None, with_packets: false }
+    }
+}
