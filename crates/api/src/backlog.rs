@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use skydive_graph::GraphEvent;
 use skydive_value::Id;
 
+use crate::live::Mark;
 use crate::{Ended, Subscription};
 
 /// Changes in order, folded when they become too many.
@@ -37,12 +38,26 @@ impl Backlog {
         events: &mut Subscription,
         work: impl Future<Output = T>,
     ) -> Result<T, Ended> {
+        self.during_noting(events, work, |_, _| {}).await
+    }
+
+    /// The same; `note` is told of each batch and who caused it.
+    pub(crate) async fn during_noting<T>(
+        &mut self,
+        events: &mut Subscription,
+        work: impl Future<Output = T>,
+        mut note: impl FnMut(&[GraphEvent], Option<&Mark>),
+    ) -> Result<T, Ended> {
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                batch = events.next() => self.add(&batch?),
+                batch = events.next_with_mark() => {
+                    let (batch, by) = batch?;
+                    note(&batch, by.as_ref());
+                    self.add(&batch);
+                }
             }
         }
     }

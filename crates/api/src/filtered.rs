@@ -7,6 +7,7 @@
 //! as they get the events of the whole graph. What comes while the task is busy is kept, folded when it is much; if that
 //! does not help, it goes on with the graph of now and tells the difference.
 
+mod authors;
 mod engine;
 mod told;
 
@@ -32,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use crate::encoded::EncodedBatches;
 use crate::live::{Mark, Stopped};
 use crate::{Backlog, Ended, LiveGraph, Subscription};
+use authors::Authors;
 use engine::{Done, Engine, Task};
 use told::Told;
 
@@ -102,6 +104,8 @@ struct Evaluator {
 struct Following {
     events: Subscription,
     backlog: Backlog,
+    /// Who caused what is in the backlog.
+    authors: Authors,
     engine: Engine,
 }
 
@@ -223,8 +227,10 @@ impl Evaluator {
         let (snapshot, mut events) = live.map_err(|Stopped| Ended::Stopped)?;
         let mut backlog = Backlog::new(self.queue_size, self.live.counters().folded.clone());
         let copying = spawn_blocking(move || Engine::new(&snapshot));
-        let engine = backlog.during(&mut events, copying).await?.map_err(|_| Ended::Stopped)?;
-        Ok(Following { events, backlog, engine })
+        let mut engine = backlog.during(&mut events, copying).await?.map_err(|_| Ended::Stopped)?;
+        // What happened meanwhile goes before what happens now. Nobody listens yet.
+        engine.hear(&backlog.take(), &Authors::default());
+        Ok(Following { events, backlog, authors: Authors::default(), engine })
     }
 
     /// Serves filters as long as there are any.
@@ -273,11 +279,12 @@ impl Evaluator {
         by: Option<Mark>,
         following: &mut Following,
     ) -> Result<(), Ended> {
+        let authors = Authors::of(&batch, by.as_ref());
         if batch.len().saturating_mul(following.engine.len()) < HEAVY {
-            following.engine.hear(&batch, by.as_ref());
+            following.engine.hear(&batch, &authors);
             return Ok(());
         }
-        let heard = following.work(move |engine| engine.hear(&batch, by.as_ref())).await;
+        let heard = following.work(move |engine| engine.hear(&batch, &authors)).await;
         self.settle(heard, following).await
     }
 
@@ -288,8 +295,8 @@ impl Evaluator {
             match worked {
                 Ok(()) if following.backlog.is_empty() => return Ok(()),
                 Ok(()) => {
-                    let behind = following.backlog.take();
-                    worked = following.work(move |engine| engine.hear(&behind, None)).await;
+                    let (behind, authors) = following.take();
+                    worked = following.work(move |engine| engine.hear(&behind, &authors)).await;
                 }
                 Err(ended) => return self.resume(ended, following).await,
             }
@@ -305,12 +312,12 @@ impl Evaluator {
             let live = self.live.snapshot_and_subscribe(self.queue_size).await;
             let (snapshot, events) = live.map_err(|Stopped| Ended::Stopped)?;
             following.events = events;
-            following.backlog.take();
+            following.take();
             let now = self.clock.now();
             match following.work(move |engine| engine.jump(&snapshot, now)).await {
                 Ok(()) => {
-                    let behind = following.backlog.take();
-                    following.engine.hear(&behind, None);
+                    let (behind, authors) = following.take();
+                    following.engine.hear(&behind, &authors);
                     return Ok(());
                 }
                 Err(again) => ended = again,
@@ -338,6 +345,11 @@ impl Evaluator {
 }
 
 impl Following {
+    /// What was kept, and who caused it; nothing is left.
+    fn take(&mut self) -> (Arc<[GraphEvent]>, Authors) {
+        (self.backlog.take(), std::mem::take(&mut self.authors))
+    }
+
     /// Does work where blocking is allowed; what happens meanwhile is kept.
     async fn work(&mut self, work: impl FnOnce(&mut Engine) + Send + 'static) -> Result<(), Ended> {
         let mut engine = std::mem::take(&mut self.engine);
@@ -346,7 +358,9 @@ impl Following {
             engine
         });
         let mut working = std::pin::pin!(working);
-        let worked = self.backlog.during(&mut self.events, &mut working).await;
+        let authors = &mut self.authors;
+        let noting = |batch: &[GraphEvent], by: Option<&Mark>| authors.note(batch, by);
+        let worked = self.backlog.during_noting(&mut self.events, &mut working, noting).await;
         let (engine, outcome) = match worked {
             Ok(engine) => (engine, Ok(())),
             // The filters outlive the gap.

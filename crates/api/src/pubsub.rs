@@ -1,7 +1,8 @@
 //! `/ws/pubsub`: a subscriber that publishes too.
 //!
-//! It is told of what others do and not of what it does itself. With a filter that holds as well, but for what is told
-//! late: a filter that is evaluated anew does not know who caused a difference.
+//! It is told of what others do and not of what it does itself. With a filter it is also told of elements that it did not
+//! touch and that come into the filter, or leave it, by what it did. An element that it and others changed between two
+//! evaluations of a filter is told.
 
 use std::sync::Arc;
 

@@ -11,10 +11,11 @@ use skydive_query::{Query, QueryError, Standing};
 use skydive_value::Timestamp;
 use tokio::time::Instant;
 
+use super::authors::Authors;
 use super::told::Told;
 use super::{Join, Joined};
 use crate::encoded::EncodedBatches;
-use crate::live::{Fanout, Mark};
+use crate::live::Fanout;
 
 /// Graph and filters.
 #[derive(Default)]
@@ -45,6 +46,8 @@ struct Periodic {
     is_stale: bool,
     /// When it was evaluated last, or began.
     evaluated: Instant,
+    /// Who changed the graph since, as long as that matters to somebody.
+    authors: Authors,
     /// Who waits for an evaluation that begins after it came.
     waiting: Vec<Join>,
 }
@@ -54,6 +57,7 @@ pub(crate) struct Task {
     pub(crate) query: Query,
     pub(crate) graph: Snapshot,
     told: Option<Arc<Told>>,
+    authors: Authors,
     waiting: Vec<Join>,
 }
 
@@ -123,8 +127,8 @@ impl Engine {
         }
     }
 
-    /// Follows the live graph.
-    pub(crate) fn hear(&mut self, batch: &[GraphEvent], by: Option<&Mark>) {
+    /// Follows the live graph; `authors` are those of the batch.
+    pub(crate) fn hear(&mut self, batch: &[GraphEvent], authors: &Authors) {
         let mut unheard = Vec::new();
         for event in batch {
             // An event of the live graph fits a copy of it; its time is in it.
@@ -141,9 +145,15 @@ impl Engine {
                 Mode::Incremental(_, told) if told.is_empty() => {}
                 Mode::Incremental(_, told) => {
                     let told: Arc<[GraphEvent]> = std::mem::take(told).into();
-                    group.fanout.publish(&told, by);
+                    // What a change brings into the filter, or takes out of it, is news to who made it.
+                    group.fanout.publish_chosen(&told, |listener| authors.news_for(listener, &told));
                 }
-                Mode::Periodic(periodic) => periodic.is_stale = true,
+                Mode::Periodic(periodic) => {
+                    periodic.is_stale = true;
+                    if group.fanout.has_marks() {
+                        periodic.authors.follow(batch, authors);
+                    }
+                }
             }
         }
     }
@@ -166,7 +176,11 @@ impl Engine {
                         group.fanout.publish(&told.into(), None);
                     }
                 }
-                Mode::Periodic(periodic) => periodic.is_stale = true,
+                Mode::Periodic(periodic) => {
+                    periodic.is_stale = true;
+                    // Nobody knows who did what meanwhile.
+                    periodic.authors = Authors::default();
+                }
             }
         }
     }
@@ -190,6 +204,7 @@ impl Engine {
             query: group.query.clone(),
             graph: self.graph.snapshot(),
             told: periodic.told.clone(),
+            authors: std::mem::take(&mut periodic.authors),
             waiting: std::mem::take(&mut periodic.waiting),
         })
     }
@@ -203,9 +218,8 @@ impl Engine {
         let Mode::Periodic(periodic) = &mut group.mode else { return };
         match result {
             Ok((told, difference)) => {
-                if !difference.is_empty() {
-                    group.fanout.publish(&difference.into(), None);
-                }
+                let difference: Arc<[GraphEvent]> = difference.into();
+                group.fanout.publish_chosen(&difference, |mark| task.authors.news_for(mark, &difference));
                 let elements = (!task.waiting.is_empty()).then(|| told.elements());
                 periodic.told = Some(Arc::new(told));
                 for join in task.waiting {
@@ -221,6 +235,7 @@ impl Engine {
             Err(fault) => {
                 tracing::debug!(filter = task.query.text(), %fault, "filter not evaluated");
                 periodic.is_stale = true;
+                periodic.authors.merge(task.authors);
                 for join in task.waiting {
                     join.refuse(&fault);
                 }
@@ -257,6 +272,7 @@ impl Mode {
                 told: None,
                 is_stale: false,
                 evaluated: Instant::now(),
+                authors: Authors::default(),
                 waiting: Vec::new(),
             }),
         })

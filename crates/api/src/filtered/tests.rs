@@ -204,3 +204,63 @@ async fn nobody_waits_for_the_evaluation_of_a_filter() {
     }
     assert_eq!(live.counters().lost.get(), 0);
 }
+
+/// What a listener is told next, as many events, sorted.
+async fn told(events: &mut Subscription, count: usize) -> Vec<String> {
+    let mut told = Vec::new();
+    while told.len() < count {
+        let batch = timeout(SOON, events.next()).await.unwrap_or_else(|_| panic!("still {told:?}")).unwrap();
+        told.extend(batch.iter().map(|event| match event {
+            GraphEvent::NodeAdded(node) => format!("+{}", node.id),
+            GraphEvent::NodeUpdated { node, .. } => format!("={}", node.id),
+            GraphEvent::EdgeAdded(edge) => format!("+{}", edge.id),
+            other => panic!("{other:?}"),
+        }));
+    }
+    told.sort();
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_publishes_is_told_of_others_and_of_what_follows_from_what_it_did() {
+    // The first is followed event by event, the second evaluated anew.
+    for (filter, is_incremental) in [
+        ("G.V().Has('Type', 'host').Both().SubGraph()", true),
+        ("G.V().Has('Type', 'host').Neighbors('RelationType', 'layer2', 1).SubGraph()", false),
+    ] {
+        let stop = CancellationToken::new();
+        let live = live(&stop);
+        // Two hosts that are linked, and something else.
+        live.apply(vec![mutation((0, 1, 0, 0)), mutation((0, 2, 0, 0)), mutation((2, 1, 2, 0))])
+            .await
+            .unwrap();
+        live.apply(vec![mutation((0, 3, 0, 2))]).await.unwrap();
+        let filters = filters(&live, 100, &stop);
+        let query = filters.parse(filter).unwrap();
+        let (one, other) = (Mark::default(), Mark::default());
+        let join = |mark: &Mark| filters.join(query.clone(), 100, Some(mark.clone()));
+        let (mut first, mut second) = (join(&one).await.unwrap(), join(&other).await.unwrap());
+        assert_eq!(first.is_incremental, is_incremental);
+        let publish = async |mark: &Mark, mutations: Vec<Mutation>| {
+            let publication =
+                crate::live::Publication { client_type: "t".into(), mutations, mark: Some(mark.clone()) };
+            live.publish(publication).await.unwrap();
+        };
+        // A change of its own, and an edge of its own that brings in what was there.
+        let touch = |id: &str| Mutation::update_node(id.into(), [Op::set("A", 1)]);
+        publish(&one, vec![touch("n1"), mutation((2, 1, 3, 0))]).await;
+        assert_eq!(told(&mut first.events, 1).await, ["+n3"], "{filter}");
+        assert_eq!(told(&mut second.events, 3).await, ["+n1-n3", "+n3", "=n1"], "{filter}");
+        // What the other does, it hears.
+        publish(&other, vec![touch("n2")]).await;
+        assert_eq!(told(&mut first.events, 1).await, ["=n2"], "{filter}");
+        // What both changed is told to both where it is not known who was last.
+        if !is_incremental {
+            let again = |n: i64| Mutation::update_node("n1".into(), [Op::set("B", n)]);
+            publish(&one, vec![again(1)]).await;
+            publish(&other, vec![again(2)]).await;
+            assert_eq!(told(&mut first.events, 1).await, ["=n1"], "{filter}");
+        }
+        stop.cancel();
+    }
+}

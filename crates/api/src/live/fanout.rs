@@ -87,6 +87,26 @@ impl Fanout {
         Subscription { queue }
     }
 
+    /// Gives each follower what there is of a batch for it: all of it to who has no mark, to the others what `chosen` says.
+    pub(crate) fn publish_chosen(
+        &mut self,
+        events: &Arc<[GraphEvent]>,
+        chosen: impl Fn(&Mark) -> Arc<[GraphEvent]>,
+    ) {
+        for queue in self.queues.iter().filter_map(Weak::upgrade) {
+            let events = queue.mark.as_ref().map_or_else(|| events.clone(), &chosen);
+            if !events.is_empty() {
+                // What is lost is counted where the live graph is followed.
+                let _ = queue.push(&events, None, || events.iter().map(weight::of_event).sum());
+            }
+        }
+    }
+
+    /// Whether somebody follows who is not to be told of everything.
+    pub(crate) fn has_marks(&self) -> bool {
+        self.queues.iter().filter_map(Weak::upgrade).any(|queue| queue.mark.is_some())
+    }
+
     /// Whether nobody follows.
     pub(crate) fn is_empty(&self) -> bool {
         self.queues.iter().all(|queue| queue.strong_count() == 0)
