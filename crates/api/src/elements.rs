@@ -78,7 +78,7 @@ pub(crate) fn routes_of_graph(elements: &Elements, serving: &Arc<Serving>) -> Ve
 impl OfKind {
     async fn make(&self, submission: Submission) -> Result<Bytes, Refusal> {
         let decoded = self.kind.decode(&submission.json, self.clock.now());
-        let mut element = decoded.map_err(|fault| Refusal::Wrong(fault.to_string()))?;
+        let mut element = decoded.map_err(|fault| Refusal::Malformed(fault.to_string()))?;
         element.check().map_err(|fault| Refusal::Wrong(fault.to_string()))?;
         // What is in the graph has no time to live; a wrong one is refused all the same.
         submission.expiry(self.clock.now())?;

@@ -98,7 +98,9 @@ pub(crate) enum Patched {
 
 /// Why something is not done.
 pub(crate) enum Refusal {
-    /// What was sent makes no sense here.
+    /// What was sent cannot be read.
+    Malformed(String),
+    /// What was sent was read and makes no sense here.
     Wrong(String),
     /// There is no such resource.
     Absent,
@@ -215,16 +217,16 @@ async fn create(
 }
 
 fn ttl_of(headers: &HeaderMap) -> Result<Option<Duration>, TtlError> {
-    match headers.get(header::RESOURCE_TTL).map(|value| value.to_str().unwrap_or("?")) {
-        None | Some("") => Ok(None),
-        Some(text) => parse_ttl(text),
-    }
+    // The sign of a millionth is more than a byte.
+    let text = headers.get(header::RESOURCE_TTL).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    text.filter(|text| !text.is_empty()).map_or(Ok(None), |text| parse_ttl(&text))
 }
 
 /// `absent` is what is said of a resource that is not there; nothing is said of one that cannot be patched.
 fn refuse(refusal: Refusal, absent: Option<String>, serving: &Serving) -> Response {
     match refusal {
-        Refusal::Wrong(text) => respond::malformed(serving, &text),
+        Refusal::Malformed(text) => respond::malformed(serving, &text),
+        Refusal::Wrong(text) => respond::error(StatusCode::BAD_REQUEST, text),
         Refusal::Unavailable(text) => respond::error(StatusCode::SERVICE_UNAVAILABLE, text),
         Refusal::Absent => match absent {
             Some(text) => respond::error(StatusCode::NOT_FOUND, text),
@@ -237,7 +239,7 @@ fn refuse(refusal: Refusal, absent: Option<String>, serving: &Serving) -> Respon
 pub(crate) fn apply_patch(mut document: Json, body: &[u8]) -> Result<Json, Refusal> {
     let patch = JsonPatch::decode(body).map_err(|fault| {
         let body = String::from_utf8_lossy(body);
-        Refusal::Wrong(format!("incorrect JSON patch: {fault}. Patch: {body}"))
+        Refusal::Malformed(format!("incorrect JSON patch: {fault}. Patch: {body}"))
     })?;
     let applied = patch.apply(&mut document);
     applied.map_err(|fault| Refusal::Wrong(format!("applying JSON patch to resource: {fault}")))?;

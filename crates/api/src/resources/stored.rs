@@ -26,7 +26,7 @@ impl Stored {
     }
 
     async fn make(&self, submission: Submission) -> Result<Bytes, Refusal> {
-        let mut submitted = (self.kind.read)(&submission.json).map_err(Refusal::Wrong)?;
+        let mut submitted = (self.kind.read)(&submission.json).map_err(Refusal::Malformed)?;
         submitted.check(&self.limits).map_err(Refusal::Wrong)?;
         let expires_at = submission.expiry(self.clock.now())?;
         let id = SmolStr::from(Id::random().to_string());

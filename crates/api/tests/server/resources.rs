@@ -109,20 +109,30 @@ async fn bodies_are_read_leniently_and_checked_in_order() {
     let made = answer(typed("application/yaml")).await;
     assert_eq!((made.0, &json(&made)["Metadata"]), (201, &json!({"RelationType": "layer2"})));
     assert_eq!(answer(typed("text/yaml")).await.0, 400);
-    for (path, body, text) in [
-        ("/api/noderule", String::new(), "EOF"),
-        ("/api/noderule", r#"{"Action":1}"#.to_owned(), "invalid type: integer"),
-        ("/api/noderule", "{}".to_owned(), "Action: regular expression mismatch"),
-        ("/api/edgerule", "{}".to_owned(), "Src: Not a valid Gremlin expression: "),
-        ("/api/node", r#"{"Metadata":{}}"#.to_owned(), "No ID found for graph element"),
-        ("/api/node", r#"{"ID":"a"}"#.to_owned(), "invalid schema: "),
-        ("/api/edge", r#"{"ID":"a","Child":"c"}"#.to_owned(), "parent ID wrong format"),
-        ("/api/edge", r#"{"ID":"a","Parent":"c"}"#.to_owned(), "child ID wrong format"),
-        ("/api/node", r#"{"ID":"a","CreatedAt":1.5}"#.to_owned(), "invalid type: floating point"),
+    // What cannot be read is counted as such; what was read and is wrong is not.
+    let mut malformed = 1;
+    for (path, body, text, is_malformed) in [
+        ("/api/noderule", "", "EOF", true),
+        ("/api/noderule", r#"{"Action":1}"#, "invalid type: integer", true),
+        ("/api/noderule", "{}", "Action: regular expression mismatch", false),
+        ("/api/edgerule", "{}", "Src: Not a valid Gremlin expression: ", false),
+        ("/api/node", r#"{"Metadata":{}}"#, "No ID found for graph element", true),
+        ("/api/node", r#"{"ID":"a"}"#, "invalid schema: ", false),
+        ("/api/edge", r#"{"ID":"a","Child":"c"}"#, "parent ID wrong format", true),
+        ("/api/edge", r#"{"ID":"a","Parent":"c"}"#, "child ID wrong format", true),
+        (
+            "/api/edge",
+            r#"{"ID":"a","Parent":"p","Child":"c","Metadata":{"RelationType":"t"}}"#,
+            "Parent node",
+            false,
+        ),
+        ("/api/node", r#"{"ID":"a","CreatedAt":1.5}"#, "invalid type: floating point", true),
     ] {
-        let (status, media, found) = post(&server, path, &body).await;
+        let (status, media, found) = post(&server, path, body).await;
         assert_eq!((status, media.as_str()), (400, TEXT), "{path} {body}");
         assert!(found.starts_with(text) && found.ends_with('\n'), "{path} {body}: {found}");
+        malformed += u64::from(is_malformed);
+        assert_eq!(server.telemetry.losses().malformed_bodies, malformed, "{path} {body}");
     }
 }
 
@@ -134,6 +144,7 @@ async fn times_to_live() {
     };
     assert_eq!(timed("/api/noderule", "1m0s", rule()).await.0, 201);
     assert_eq!(timed("/api/noderule", "0s", rule()).await.0, 201);
+    assert_eq!(timed("/api/noderule", "60000000µs", rule()).await.0, 201);
     let wrong = timed("/api/noderule", "soon", rule()).await;
     assert_eq!(wrong, refused(400, "invalid ttl: invalid duration \"soon\""));
     // Everything else is checked before.
@@ -143,7 +154,8 @@ async fn times_to_live() {
     let mut expiries: Vec<_> = server.resources.list("noderule").await.unwrap().resources;
     expiries.sort_by_key(|resource| resource.expires_at);
     let expiries: Vec<_> = expiries.iter().map(|resource| resource.expires_at).collect();
-    assert_eq!(expiries, [None, Some(Timestamp::from_millis(1_700_000_060_000))]);
+    let minute = Some(Timestamp::from_millis(1_700_000_060_000));
+    assert_eq!(expiries, [None, minute, minute]);
 }
 
 #[tokio::test]
