@@ -5,6 +5,7 @@
 
 mod client;
 mod flows;
+mod flows_live;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub(crate) use client::{
     RuleCommand, Shape, ShapeFlag, ShellFlags, TopologyCommand,
 };
 pub(crate) use flows::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
+pub(crate) use flows_live::{LiveFlowsFlags, TopFlags};
 
 const NAME: &str = "skydive";
 
@@ -105,6 +107,13 @@ pub(crate) enum Command {
         server: ServerFlags,
         #[command(subcommand)]
         command: ClientCommand,
+    },
+    /// Show the busiest flows, interfaces and processes, kept up to date
+    Top {
+        #[command(flatten)]
+        server: ServerFlags,
+        #[command(flatten)]
+        flags: TopFlags,
     },
     /// Check, show and document the configuration
     #[command(subcommand)]

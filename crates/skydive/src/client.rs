@@ -4,6 +4,7 @@ pub(crate) mod columns;
 pub(crate) mod complaint;
 mod deletion;
 mod element;
+mod flows;
 mod import;
 mod indent;
 mod query;
@@ -22,9 +23,10 @@ use tokio::time::timeout;
 
 use crate::cli::{
     ClientCommand, ConfigFlags, EdgeRuleCommand, NodeRuleCommand, ReadCommand, ServerFlags, ShapeFlag,
+    TopFlags,
 };
 use crate::config::{self, Address, Source, Surroundings};
-use crate::{config_command, shell, terminal};
+use crate::{config_command, shell, terminal, top};
 pub(crate) use query::refuse;
 pub(crate) use show::{Look, json, look, print, usual};
 
@@ -50,6 +52,7 @@ pub(crate) async fn run(
     match command {
         ClientCommand::Query(flags) => query::run(&rest, &flags).await,
         ClientCommand::Shell(flags) => shell::run(rest, flags, name).await,
+        ClientCommand::Flows(flags) => flows::run(&rest, &flags).await,
         ClientCommand::Node(command) => element::run_node(&rest, command).await,
         ClientCommand::Edge(command) => element::run_edge(&rest, command).await,
         ClientCommand::NodeRule(NodeRuleCommand::Create(draft)) => rule::create_node_rule(&rest, draft).await,
@@ -66,6 +69,11 @@ pub(crate) async fn run(
             show::show(&answer.body, shape.format, Look::Status)
         }
     }
+}
+
+/// Shows what is busiest.
+pub(crate) async fn top(server: &ServerFlags, flags: &ConfigFlags, wanted: &TopFlags) -> anyhow::Result<()> {
+    top::run(&connect(server, flags)?, wanted).await
 }
 
 /// Prints what is there.

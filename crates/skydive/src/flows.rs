@@ -7,8 +7,8 @@ mod progress;
 mod read;
 mod rows;
 mod summary;
-mod table;
-mod text;
+pub(crate) mod table;
+pub(crate) mod text;
 mod totals;
 
 use std::io::{self, IsTerminal};

@@ -18,6 +18,7 @@ mod serve;
 mod shell;
 mod table;
 mod terminal;
+mod top;
 mod version;
 mod wiring;
 
@@ -82,6 +83,11 @@ fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
         Command::Client { server, command } => {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
             runtime.block_on(client::run(command, &server, &config, &name))?;
+            Ok(exit::OK)
+        }
+        Command::Top { server, flags } => {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
+            runtime.block_on(client::top(&server, &config, &flags))?;
             Ok(exit::OK)
         }
         Command::Config(command) => config_command::run(command, &config),

@@ -54,11 +54,17 @@ impl Color {
 
 /// Writes to standard output. A reader that has gone away, as `head` does, is not an error.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
+    go_on(text).map(|_| ())
+}
+
+/// The same, for who writes on and on: whether the reader is still there.
+pub(crate) fn go_on(text: impl AsRef<[u8]>) -> io::Result<bool> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_ref()).and_then(|()| out.flush()).or_else(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
-    })
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The text without what would steer a terminal.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::LiveFlowsFlags;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value as Json;
@@ -13,6 +14,13 @@ pub(crate) enum ClientCommand {
     Query(QueryFlags),
     /// Ask queries at a prompt that completes them
     Shell(ShellFlags),
+    /// Print the flows that captures see now, the latest first
+    #[command(after_help = "Examples:
+  skydive client flows --filter Application=DNS --limit 20
+  skydive client flows --gremlin \"G.V().Has('Name','eth0')\" --sort Metric.ABBytes
+  skydive client flows --follow
+  skydive client flows --follow --format json | jq .Metric")]
+    Flows(LiveFlowsFlags),
     /// Make, change, list and delete nodes
     #[command(subcommand)]
     Node(NodeCommand),

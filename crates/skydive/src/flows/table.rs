@@ -43,15 +43,15 @@ pub(super) struct Columns<const N: usize> {
 }
 
 /// Flows in columns.
-pub(super) struct Grid(Columns<COLUMNS>);
+pub(crate) struct Grid(Columns<COLUMNS>);
 
 impl Grid {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Columns::new(TITLES))
     }
 
     /// Adds a row, and lays the block out when it is full.
-    pub(super) fn add(&mut self, flow: &Flow, out: &mut Vec<u8>) {
+    pub(crate) fn add(&mut self, flow: &Flow, out: &mut Vec<u8>) {
         let (a, b) = sides(flow);
         let metric = &flow.metric;
         self.0.add([
@@ -80,7 +80,7 @@ impl Grid {
     }
 
     /// The same, with the head alone when there was no row.
-    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
         if !self.0.has_head || !self.0.rows.is_empty() {
             self.0.draw(out);
         }

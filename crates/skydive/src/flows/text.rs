@@ -17,7 +17,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// In the unit that fits, decimal.
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     let mut value = number as f64;
     let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
     let mut unit = units.next();
@@ -36,12 +36,12 @@ pub(super) fn duration(start: Timestamp, last: Timestamp) -> String {
 }
 
 /// A round-trip time given in nanoseconds; empty when it is not known.
-pub(super) fn round_trip(nanos: u64) -> String {
+pub(crate) fn round_trip(nanos: u64) -> String {
     if nanos == 0 { String::new() } else { format!("{:.3}", nanos as f64 / 1e6) }
 }
 
 /// Side A and side B, by the highest layer that has addresses.
-pub(super) fn sides(flow: &Flow) -> (String, String) {
+pub(crate) fn sides(flow: &Flow) -> (String, String) {
     if let Some(network) = flow.network {
         let with_port = |address, port: Option<u16>| match port {
             Some(port) => std::net::SocketAddr::new(address, port).to_string(),
@@ -57,7 +57,7 @@ pub(super) fn sides(flow: &Flow) -> (String, String) {
 }
 
 /// What a flow is: its layers, of ICMP also which message.
-pub(super) fn layers(flow: &Flow) -> String {
+pub(crate) fn layers(flow: &Flow) -> String {
     match flow.icmp {
         Some(Icmp { kind, .. }) => format!("{} {}", flow.layers_path, kind.name().to_lowercase()),
         None => flow.layers_path.to_string(),

@@ -1,0 +1,183 @@
+//! `client flows`: the flows that captures see now, once or as they are told of.
+
+use std::io::{self, IsTerminal};
+
+use anyhow::{Context as _, bail};
+use skydive_client::{Connection, ConnectionSettings, Explained, Rest};
+use skydive_flow::{Flow, field};
+use skydive_proto::{FlowJson, FlowLimits, Handshake, coverage_of_text, flows_of_json, header};
+use skydive_value::{Filter, Id, Matcher, Path, Test};
+
+use super::heard;
+use super::show::{Look, print, show, usual};
+use crate::cli::{LiveFlowsFlags, Shape, TopFlags};
+use crate::flows::table::Grid;
+use crate::{terminal, top};
+
+/// Where flows are told of.
+const SUBSCRIBER: &str = "/ws/subscriber/flow";
+/// What messages with flows are called, and which namespace they are wanted from.
+const STORE: &str = "store";
+const NAMESPACE: &str = "flow";
+/// Seconds between two looks of a table that is kept up to date.
+const LOOK_EVERY: u64 = 1;
+
+pub(super) async fn run(rest: &Rest, flags: &LiveFlowsFlags) -> anyhow::Result<()> {
+    let shape = flags.shape.format.unwrap_or_else(usual);
+    if !flags.follow {
+        return once(rest, flags, shape).await;
+    }
+    match shape {
+        Shape::Table if io::stdout().is_terminal() => {
+            let look = TopFlags { interval: LOOK_EVERY, flows: flags.limit, once: false, rows: usize::MAX };
+            top::follow(rest, query(flags), &look).await
+        }
+        Shape::Table => {
+            bail!("a table that is kept up to date needs a terminal; --format json goes anywhere")
+        }
+        Shape::Json => follow(rest, flags).await,
+    }
+}
+
+/// The query that the flags stand for.
+fn query(flags: &LiveFlowsFlags) -> String {
+    let start = match &flags.gremlin {
+        Some(nodes) => nodes.trim().to_owned(),
+        None => "G".to_owned(),
+    };
+    let conditions: Vec<String> =
+        flags.filter.iter().map(|(field, value)| format!("{}, {}", quoted(field), literal(value))).collect();
+    let sort = quoted(&flags.sort);
+    format!("{start}.Flows({}).Sort(DESC, {sort}).Limit({})", conditions.join(", "), flags.limit)
+}
+
+async fn once(rest: &Rest, flags: &LiveFlowsFlags, shape: Shape) -> anyhow::Result<()> {
+    let query = query(flags);
+    let answer = heard(rest, rest.topology(&query, "application/json", Explained::No)).await?;
+    let answer = super::query::accepted(answer, &query, rest)?;
+    let coverage = answer.header(header::COVERAGE).and_then(coverage_of_text).unwrap_or_default();
+    match shape {
+        Shape::Json => show(&answer.body, Some(Shape::Json), Look::Answer)?,
+        Shape::Table => {
+            let limits = FlowLimits { message: usize::MAX, ..FlowLimits::default() };
+            let flows = flows_of_json(&answer.body, &limits, |_| ()).context("the answer holds no flows")?;
+            let (mut grid, mut text) = (Grid::new(), Vec::new());
+            for flow in &flows {
+                grid.add(flow, &mut text);
+            }
+            grid.end(&mut text);
+            print(text)?;
+        }
+    }
+    let is_cut = coverage.truncated;
+    if coverage.answered < coverage.asked {
+        let names: Vec<&str> = coverage.silent.iter().map(|name| name.as_str()).collect();
+        let number = coverage.asked - coverage.answered;
+        eprintln!("{number} of {} did not answer: {}", coverage.asked, terminal::harmless(&names.join(", ")));
+    }
+    if is_cut {
+        eprintln!("there are more flows than are here");
+    }
+    Ok(())
+}
+
+/// Every update of a flow as it comes, a line each.
+async fn follow(rest: &Rest, flags: &LiveFlowsFlags) -> anyhow::Result<()> {
+    let filter = wanted(rest, flags).await?;
+    let matcher = Matcher::new(&filter);
+    let handshake = Handshake {
+        host_id: format!("client-flows-{}", Id::random()).into(),
+        client_type: "client".into(),
+        namespaces: vec![NAMESPACE.into()],
+        ..Handshake::default()
+    };
+    let settings = ConnectionSettings::default();
+    let mut connection = Connection::open(rest.endpoint(), SUBSCRIBER, &handshake, settings).await?;
+    loop {
+        let message = connection.next().await.context("flows are no longer told of")?;
+        if message.kind != STORE {
+            continue;
+        }
+        let mut refused = 0u64;
+        let flows = flows_of_json(&message.obj, &FlowLimits::default(), |_| refused += 1)
+            .context("a message holds no flows")?;
+        if refused > 0 {
+            eprintln!("{refused} flows could not be read");
+        }
+        let mut lines = Vec::new();
+        for flow in flows.iter().filter(|flow| matcher.matches(*flow)) {
+            line(flow, &mut lines)?;
+        }
+        // A reader that has gone away ends it in silence.
+        if !lines.is_empty() && !terminal::go_on(&lines)? {
+            return Ok(());
+        }
+    }
+}
+
+fn line(flow: &Flow, lines: &mut Vec<u8>) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *lines, &FlowJson(flow))?;
+    lines.push(b'\n');
+    Ok(())
+}
+
+/// What the flags let through. Which nodes a query finds is looked up once.
+async fn wanted(rest: &Rest, flags: &LiveFlowsFlags) -> anyhow::Result<Filter> {
+    let mut filter = Filter::all();
+    for (field, value) in &flags.filter {
+        let path = Path::parse(field);
+        let text = Filter::Field(path.clone(), Test::Text(value.as_str().into()));
+        filter = filter.and(match value.parse() {
+            Ok(number) => Filter::Or(vec![Filter::Field(path, Test::Int(number)), text]),
+            Err(_) => text,
+        });
+    }
+    if let Some(nodes) = &flags.gremlin {
+        let query = format!("{}.Values('TID')", nodes.trim());
+        let answer = heard(rest, rest.topology(&query, "application/json", Explained::No)).await?;
+        let answer = super::query::accepted(answer, &query, rest)?;
+        let tids: Vec<String> = serde_json::from_slice(&answer.body).context("these nodes have no TID")?;
+        let mut tids: Vec<skydive_value::SmolStr> = tids.into_iter().map(Into::into).collect();
+        tids.sort_unstable();
+        filter = filter.and(Filter::Field(Path::from(field::NODE_TID), Test::OneOf(tids)));
+    }
+    Ok(filter)
+}
+
+/// A value as a query spells it: a number, or else text.
+fn literal(value: &str) -> String {
+    if value.parse::<i64>().is_ok() { value.to_owned() } else { quoted(value) }
+}
+
+/// Text as a query spells it: JSON's quotes and escapes are those of queries too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ShapeFlag;
+
+    #[test]
+    fn flags_become_a_query_that_can_be_read() {
+        let flags = LiveFlowsFlags {
+            filter: vec![
+                ("Application".to_owned(), "DNS".to_owned()),
+                ("Transport.B".to_owned(), "53".to_owned()),
+                ("DNS.QuestionName".to_owned(), "a'b\"c\\d\n".to_owned()),
+            ],
+            gremlin: Some("G.V().Has('Name', 'eth0')".to_owned()),
+            sort: "Metric.ABBytes".to_owned(),
+            limit: 5,
+            follow: false,
+            shape: ShapeFlag { format: None },
+        };
+        let query = query(&flags);
+        assert!(
+            query.starts_with(r#"G.V().Has('Name', 'eth0').Flows("Application", "DNS", "Transport.B", 53, "#)
+        );
+        assert!(query.contains(r#""a'b\"c\\d\n")"#), "{query}");
+        assert!(query.ends_with(r#").Sort(DESC, "Metric.ABBytes").Limit(5)"#), "{query}");
+    }
+}
