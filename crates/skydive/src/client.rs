@@ -6,6 +6,7 @@ mod deletion;
 mod element;
 mod flows;
 mod import;
+mod incomplete;
 mod indent;
 mod query;
 mod rule;
@@ -27,6 +28,7 @@ use crate::cli::{
 };
 use crate::config::{self, Address, Source, Surroundings};
 use crate::{config_command, shell, terminal, top};
+pub(crate) use incomplete::lacks;
 pub(crate) use query::refuse;
 pub(crate) use show::{Look, json, look, print, usual};
 
@@ -150,7 +152,7 @@ fn connect(server: &ServerFlags, flags: &ConfigFlags) -> anyhow::Result<Rest> {
 /// The answer when its status is a success, else an error with the server's words and what to do.
 pub(crate) fn require_ok(answer: Response, rest: &Rest) -> anyhow::Result<Response> {
     let server = rest.endpoint();
-    let message = || terminal::harmless(&answer.message());
+    let message = || answer.message().lines().map(terminal::harmless).collect::<Vec<_>>().join("\n");
     match answer.status.as_u16() {
         200 | 201 | 304 => Ok(answer),
         401 => bail!("{server}: wrong credentials; give --username and --password"),

@@ -252,6 +252,36 @@ fn query_prints_the_answer_with_tabs() {
 }
 
 #[test]
+fn an_answer_that_lacks_something_says_so_beside_it() {
+    for (coverage, told) in [
+        ("asked=1;answered=1", ""),
+        (
+            "asked=2;answered=1;silent=h1;truncated=1",
+            "incomplete: 1 of 2 sources answered (silent: h1); there is more than is shown\n",
+        ),
+    ] {
+        let (address, request) = answer_once(&format!("200 OK\r\nX-Skydive-Coverage: {coverage}"), "3");
+        let output =
+            skydive().args(["client", "--analyzer", &address, "query", "G.V().Count()"]).output().unwrap();
+        assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("3\n", told));
+        assert!(output.status.success());
+        request.join().unwrap();
+    }
+}
+
+#[test]
+fn a_refusal_of_several_lines_keeps_them() {
+    let (address, request) = answer_once("400 Bad Request", "invalid schema:\nName is \u{1b}[31m required\n");
+    let output = skydive()
+        .args(["client", "--analyzer", &address, "node", "create", "--node-name", "a", "--node-type", "t"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "error: invalid schema:\nName is \u{fffd}[31m required\n");
+    request.join().unwrap();
+}
+
+#[test]
 fn a_refused_query_is_drawn_with_a_caret() {
     let (address, request) = answer_once("400 Bad Request\r\nX-Skydive-Error-Position: 6", "Expected step\n");
     let output = skydive().args(["client", "--analyzer", &address, "query", "G.V().Foo()"]).output().unwrap();

@@ -6,6 +6,7 @@ use anyhow::bail;
 use skydive_client::{Explained, Response, Rest};
 
 use super::complaint::draw;
+use super::incomplete::lacks;
 use super::show::{Look, print, show, usual};
 use super::{Told, heard, require_ok};
 use crate::cli::{Format, FormatFlag, QueryFlags, Shape};
@@ -42,7 +43,11 @@ pub(super) async fn ask(
             None => eprintln!("the analyzer does not tell what the query read"),
         }
     }
-    let body = accepted(answer, gremlin, rest)?.body;
+    let answer = accepted(answer, gremlin, rest)?;
+    if let Some(lacks) = lacks(&answer) {
+        eprintln!("{lacks}");
+    }
+    let body = answer.body;
     match format {
         Format::Json => show(&body, Some(Shape::Json), Look::Answer),
         Format::Table => show(&body, Some(Shape::Table), Look::Answer),

@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 
 use super::help;
 use crate::cli::Shape;
-use crate::client::{Look, heard, json, look, print, refuse, require_ok, usual};
+use crate::client::{Look, heard, json, lacks, look, print, refuse, require_ok, usual};
 use crate::terminal::{Color, Paint};
 
 /// One analyzer, and how its answers are shown.
@@ -145,7 +145,12 @@ impl Session {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(answer) => self.show(&answer.body).await,
+            Ok(answer) => {
+                if let Some(lacks) = lacks(&answer) {
+                    eprintln!("{lacks}");
+                }
+                self.show(&answer.body).await
+            }
             Err(error) => {
                 eprintln!("{}: {error}", Paint::of(&io::stderr()).color(Color::Red, "error"));
                 Ok(Outcome::Failed)
