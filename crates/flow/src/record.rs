@@ -13,6 +13,7 @@ use crate::key::{Key, KeyTransport, Octets, TransportKind};
 use crate::names::Names;
 use crate::reassemble::Stream;
 use crate::slab::Handle;
+use crate::table::first_words::FirstWords;
 use crate::tcp::TcpState;
 use crate::tracking::Tracking;
 use crate::{
@@ -93,6 +94,8 @@ pub(crate) struct More {
     pub(crate) extra: Option<Box<Extra>>,
     /// Bytes of the budget that `extra` takes.
     pub(crate) extra_held: usize,
+    /// What was said in part.
+    pub(crate) begun: Option<Box<FirstWords>>,
     /// Ids and times of the latest DNS questions that wait for their answers: resolvers ask for both families at once.
     pub(crate) dns_asked: [Option<(u16, i64)>; DNS_ASKED],
 }
@@ -290,7 +293,8 @@ impl More {
     /// Bytes of the budget that it takes.
     pub(crate) fn held(&self) -> usize {
         let streams = self.streams.iter().flat_map(|streams| streams.iter());
-        self.raw_held + self.extra_held + streams.map(|stream| stream.order.held()).sum::<usize>()
+        let begun = self.begun.as_ref().map_or(0, |begun| begun.held());
+        self.raw_held + self.extra_held + begun + streams.map(|stream| stream.order.held()).sum::<usize>()
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{FlowId, TransportProtocol};
 
 mod create;
 mod extra;
+pub(crate) mod first_words;
 mod fragment;
 mod observe;
 mod timer;

@@ -2,28 +2,24 @@
 
 use std::ops::{BitOr, BitOrAssign};
 
-use skydive_packet::application::{Text, dhcp4, dns, http1, tls, vrrp};
+use skydive_packet::application::{dhcp4, dns, vrrp};
+use skydive_packet::wire::tcp::Tcp;
 use skydive_packet::{Layer, LayerKind};
-use skydive_value::SmolStr;
 
 use crate::budget::Budget;
 use crate::key::TransportKind;
 use crate::record::{More, Record};
-use crate::{Dhcp4, Http, Tls, Vrrp};
+use crate::{Dhcp4, Vrrp};
 
 /// Which applications' messages are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExtraLayers(pub u8);
 
-/// Longest text kept of one field.
-const TEXT_MAX: usize = 1024;
 /// Packets of a flow in which the first words of a connection are looked for.
 const FIRST_WORDS: u64 = 8;
 /// How long after a DNS question one with its number is the same question, sent again for want of an answer, in
 /// nanoseconds. Resolvers give up sooner.
 const ASKED_AGAIN: i64 = 30_000_000_000;
-/// Protocols kept of those that a client offers.
-const PROTOCOLS_MAX: usize = 16;
 
 impl ExtraLayers {
     /// None.
@@ -99,46 +95,15 @@ impl Record {
                 }
             }
             LayerKind::TCP if kind == TransportKind::Tcp && packets <= FIRST_WORDS => {
-                let payload = last.payload_of(bytes);
-                if wanted.has(ExtraLayers::TLS) && tls::is_client_hello(payload) {
-                    self.read_tls(payload, budget);
-                } else if wanted.has(ExtraLayers::HTTP) && http1::is_request(payload) {
-                    self.read_http(payload, budget);
+                if let Some(segment) = Tcp::parse(last.bytes_of(bytes)) {
+                    self.read_first_words(wanted, segment, last.payload_of(bytes), budget);
+                }
+                if packets == FIRST_WORDS {
+                    self.forget_first_words(budget);
                 }
             }
             _ => {}
         }
-    }
-
-    fn read_tls(&mut self, payload: &[u8], budget: &mut Budget) {
-        let Ok(hello) = tls::ClientHello::parse(payload) else { return };
-        let more = self.more();
-        let known = more.extra.as_ref().and_then(|extra| extra.tls.as_ref());
-        if known.is_some_and(|known| !known.server_name.is_empty()) {
-            return;
-        }
-        let tls = Tls {
-            server_name: hello.server_name().map(text).unwrap_or_default(),
-            alpn: hello.protocols().take(PROTOCOLS_MAX).map(text).collect(),
-            version: hello.latest_version().0,
-        };
-        let old = known.map_or(0, tls_held);
-        more.keep_extra(old, tls_held(&tls), budget, |extra| extra.tls = Some(tls));
-    }
-
-    fn read_http(&mut self, payload: &[u8], budget: &mut Budget) {
-        let Some(request) = http1::Request::parse(payload) else { return };
-        let more = self.more();
-        if more.extra.as_ref().is_some_and(|extra| extra.http.is_some()) {
-            return;
-        }
-        let http = Http {
-            method: request.method.into(),
-            target: text(request.target),
-            host: request.host.map(text).unwrap_or_default(),
-        };
-        let held = http.method.len() + http.target.len() + http.host.len();
-        more.keep_extra(0, held, budget, |extra| extra.http = Some(http));
     }
 }
 
@@ -180,11 +145,6 @@ impl More {
     }
 }
 
-fn tls_held(tls: &Tls) -> usize {
-    let alpn: usize = tls.alpn.iter().map(SmolStr::len).sum();
-    tls.server_name.len() + alpn + tls.alpn.capacity() * size_of::<SmolStr>()
-}
-
 fn dhcp4_of(message: dhcp4::Message<'_>) -> Dhcp4 {
     Dhcp4 {
         file: message.file().into(),
@@ -195,8 +155,4 @@ fn dhcp4_of(message: dhcp4::Message<'_>) -> Dhcp4 {
         secs: message.seconds(),
         xid: message.transaction(),
     }
-}
-
-fn text(bytes: &[u8]) -> SmolStr {
-    SmolStr::from(Text(bytes.get(..TEXT_MAX).unwrap_or(bytes)).to_string())
 }

@@ -6,6 +6,7 @@ use skydive_packet::LinkType;
 use skydive_packet::file::Packet;
 
 use super::{ExtraLayers, FlowTable, TableConfig, Told};
+use crate::Extra;
 use crate::slab::CHUNK;
 
 const SECOND: i64 = 1_000_000_000;
@@ -221,4 +222,88 @@ fn packets_are_kept_up_to_a_length() {
     feed(&mut table, T0, &udp(1, 1000, b""));
     let raw = table.flows().next().unwrap().to_flow().raw_packets;
     assert_eq!(raw.iter().map(|packet| packet.bytes.len()).collect::<Vec<_>>(), [64, 42]);
+}
+
+/// What a TLS client says that offers large keys before it names the server and the versions.
+fn large_hello() -> Vec<u8> {
+    let extension = |kind: u16, value: &[u8]| {
+        [&kind.to_be_bytes()[..], &(value.len() as u16).to_be_bytes(), value].concat()
+    };
+    let name = [b"\0\x0e\0\0\x0b".as_slice(), b"example.org"].concat();
+    let extensions = [
+        extension(51, &[7; 1216]),
+        extension(0, &name),
+        extension(16, b"\0\x03\x02h2"),
+        extension(43, b"\x02\x03\x04"),
+    ]
+    .concat();
+    let body = [
+        &[3, 3][..],
+        &[9; 32],
+        &[0, 0, 2, 0x13, 1, 1, 0],
+        &(extensions.len() as u16).to_be_bytes(),
+        &extensions,
+    ]
+    .concat();
+    let len = body.len() as u16;
+    [&[22, 3, 1][..], &(len + 4).to_be_bytes(), &[1, 0], &len.to_be_bytes(), &body].concat()
+}
+
+/// What the only flow's client said, by these segments of it.
+fn said(segments: &[(u32, &[u8])]) -> Extra {
+    let mut table = FlowTable::new(everything());
+    for &(sequence, payload) in segments {
+        feed(&mut table, T0, &tcp(1, sequence, payload));
+    }
+    let more = |table: &FlowTable| {
+        let record = table.records.iter().find(|record| record.is_used());
+        record.and_then(|record| record.cold.more.as_ref().map(|more| more.held())).unwrap()
+    };
+    assert_eq!(more(&table), table.budget.held());
+    let extra = table.flows().next().unwrap().to_flow().extra;
+    table.expire(i64::MAX, &mut |_, _| {});
+    assert_eq!(table.budget.held(), 0);
+    *extra.unwrap()
+}
+
+#[test]
+fn a_hello_of_several_segments_is_read_whole() {
+    let hello = large_hello();
+    let tls = |segments: &[(u32, &[u8])]| said(segments).tls.unwrap();
+    let (start, rest) = hello.split_at(1200);
+    let (second, third) = rest.split_at(20);
+    let whole = tls(&[(1, &hello)]);
+    assert_eq!((whole.server_name.as_str(), whole.alpn.len(), whole.version), ("example.org", 1, 0x304));
+    assert_eq!(tls(&[(1, start), (1201, rest)]), whole);
+    // Sent again, and what follows it.
+    let after = 1 + hello.len() as u32;
+    assert_eq!(tls(&[(1, start), (1, start), (1201, second), (1221, third), (after, b"\x14\x03")]), whole);
+    // Before anything worth telling.
+    let (start, rest) = hello.split_at(20);
+    assert_eq!(tls(&[(u32::MAX, start), (19, rest)]), whole);
+    // What did not come is not guessed: least of all the version, which clients of 1.3 have at its end.
+    let cut = tls(&[(1, &hello[..1200]), (1300, &hello[1300..])]);
+    assert_eq!((cut.server_name.as_str(), cut.alpn.len(), cut.version), ("", 0, 0));
+}
+
+#[test]
+fn a_request_of_several_segments_is_read_whole() {
+    let http = |segments: &[(u32, &[u8])]| said(segments).http.unwrap();
+    let whole = http(&[(1, b"GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\n")]);
+    assert_eq!((whole.target.as_str(), whole.host.as_str()), ("/a?b", "example.org"));
+    assert_eq!(http(&[(1, b"GET /a"), (7, b"?b HTTP/1.1\r\nHo"), (22, b"st: example.org\r\n\r\n")]), whole);
+    // The next request is another one.
+    assert_eq!(http(&[(1, b"GET /x HTTP/1.0\r\n\r\n"), (20, b"GET /y HTTP/1.0\r\n\r\n")]).target, "/x");
+}
+
+#[test]
+fn what_never_ends_is_not_waited_for() {
+    let mut table = FlowTable::new(TableConfig { raw_packets: 0, reassemble: false, ..everything() });
+    for n in 0..20 {
+        let payload: &[u8] = if n == 0 { b"GET /" } else { &[b'a'; 1400] };
+        feed(&mut table, T0, &tcp(1, if n == 0 { 1 } else { 6 + (n - 1) * 1400 }, payload));
+    }
+    let extra = table.flows().next().unwrap().to_flow().extra.unwrap();
+    assert_eq!(extra.http.unwrap().target.len(), 1024);
+    assert!(table.budget.held() < 2048, "{}", table.budget.held());
 }
