@@ -4,6 +4,7 @@
 //! changes ([`tid`]), one uplink per analyzer carries the graph away, and a small API serves it locally. Everything
 //! a link needs is a snapshot and the events after it; a link that cannot keep up gets the last state of each element.
 
+mod captures;
 mod config;
 mod dial;
 mod host;
@@ -16,6 +17,7 @@ mod supervise;
 mod tid;
 mod uplink;
 
+pub use captures::FlowFeed;
 pub use config::{AgentConfig, MetadataFile, ProbeChoice};
 pub use dial::WebSocketDial;
 pub use link::{Dial, DialError, Link, LinkClosed};

@@ -43,11 +43,34 @@ object! {
     }
 }
 
+object! {
+    struct ReplyMembers "an answer about work on a node" {
+        error: String = "Error",
+    }
+}
+
 impl NodeCapture {
     /// A message about it, of one of [`on_demand_type`].
     pub fn to_envelope(&self, kind: &str) -> Envelope {
         let body = serde_json::json!({ "NodeID": self.node.to_string(), "Resource": self.capture });
         Envelope::json(namespace::ON_DEMAND_CAPTURE, kind, Bytes::from(body.to_string()))
+    }
+
+    /// The answer to `request`, a message about it: what was asked for, and if it failed with which status of HTTP and
+    /// why, as member `Error`.
+    pub fn to_reply(&self, request: &Envelope, kind: &str, fault: Option<(i64, &str)>) -> Envelope {
+        let mut body = serde_json::json!({ "NodeID": self.node.to_string(), "Resource": self.capture });
+        if let (Some((_, why)), Some(members)) = (fault, body.as_object_mut()) {
+            members.insert("Error".to_owned(), why.into());
+        }
+        let mut reply = Envelope::json("", kind, Bytes::from(body.to_string())).answering(request);
+        reply.status = fault.map_or(reply.status, |(status, _)| status);
+        reply
+    }
+
+    /// Why it failed, as far as the payload of an answer says so.
+    pub fn error_of(obj: &[u8]) -> Option<String> {
+        read::<ReplyMembers>(obj).ok()?.error
     }
 
     /// Reads it from the payload of a message.
@@ -73,5 +96,12 @@ mod tests {
         assert!(message.obj.starts_with(br#"{"NodeID":"n","Resource":{"#), "{:?}", message.obj);
         assert_eq!(NodeCapture::decode(&message.obj).unwrap(), wanted);
         assert!(NodeCapture::decode(b"3").is_err());
+        let done = wanted.to_reply(&message, on_demand_type::START_REPLY, None);
+        assert_eq!((done.kind.as_str(), done.status, &done.obj), ("StartReply", 200, &message.obj));
+        assert_eq!(NodeCapture::error_of(&done.obj), None);
+        let failed = wanted.to_reply(&message, on_demand_type::START_REPLY, Some((500, "no memory")));
+        assert_eq!((failed.status, failed.namespace.as_str()), (500, "OnDemandCapture"));
+        assert_eq!(NodeCapture::decode(&failed.obj).unwrap(), wanted);
+        assert_eq!(NodeCapture::error_of(&failed.obj).as_deref(), Some("no memory"));
     }
 }

@@ -1,0 +1,5 @@
+//! Captures that analyzers ask for.
+
+mod feed;
+
+pub use feed::FlowFeed;
