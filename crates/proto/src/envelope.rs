@@ -17,8 +17,20 @@ pub mod namespace {
     pub const ON_DEMAND_CAPTURE_NOTIFICATION: &str = "OnDemandCaptureNotification";
     /// Searches in the flow tables of an agent.
     pub const FLOW: &str = "Flow";
+    /// Flows as they come, for flow subscribers; with a slash and its id behind, those of one capture.
+    pub const FLOWS: &str = "flow";
+    /// How captures are going, for flow subscribers.
+    pub const STATS: &str = "stats";
     /// All of them, in a subscription.
     pub const ALL: &str = "*";
+}
+
+/// Types of messages to flow subscribers.
+pub mod flow_type {
+    /// Flows, as a list.
+    pub const STORE: &str = "store";
+    /// What a capture counted.
+    pub const STATS: &str = "stats";
 }
 
 /// How `Obj` is written inside a protobuf envelope.

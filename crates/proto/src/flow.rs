@@ -10,7 +10,7 @@ mod search;
 mod spell;
 mod wire;
 
-pub use message::{FlowMessage, FlowReply, FlowStats, decode_flow_set, encode_flow_set};
+pub use message::{FlowMessage, FlowReply, FlowStamp, FlowStats, decode_flow_set, encode_flow_set};
 pub use search::{FLOW_SEARCH_MAX, decode_flow_search, encode_flow_search};
 
 use prost::Message;

@@ -37,11 +37,11 @@ pub use answer::{Answer, AnswerError, Edges, Output, pieces_of_answer, pieces_of
 pub use capture::Capture;
 pub use coverage::{coverage_of_text, coverage_to_text};
 pub use element::{EdgeJson, EdgeViewJson, ElementError, NodeJson, decode_edge, decode_node};
-pub use envelope::{Envelope, EnvelopeError, Format, namespace};
+pub use envelope::{Envelope, EnvelopeError, Format, flow_type, namespace};
 pub use flow::{
-    FLOW_SEARCH_MAX, FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStats,
-    decode_flow_search, decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json, flow_of_protobuf,
-    flow_to_protobuf, flows_of_json,
+    FLOW_SEARCH_MAX, FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStamp,
+    FlowStats, decode_flow_search, decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json,
+    flow_of_protobuf, flow_to_protobuf, flows_of_json,
 };
 pub use graph_message::{
     Elements, GraphMessage, MessageError, PartialUpdate, SyncRequest, event_envelope, graph_type,

@@ -16,9 +16,9 @@ use skydive_flow::{
     TransportProtocol, Vrrp,
 };
 use skydive_proto::{
-    FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStats, decode_flow_search,
-    decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json, flow_of_protobuf, flow_to_protobuf,
-    flows_of_json,
+    FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStamp, FlowStats,
+    decode_flow_search, decode_flow_set, encode_flow_search, encode_flow_set, flow_of_json, flow_of_protobuf,
+    flow_to_protobuf, flows_of_json,
 };
 use skydive_value::{Filter, Ipv4Net, Path, Pattern, Test, Timestamp};
 
@@ -206,7 +206,7 @@ fn what_is_no_flow_says_why() {
 
 #[test]
 fn a_flow_that_cannot_be_read_costs_no_other() {
-    let flows = |count| FlowMessage { flows: vec![a_flow(); count], stats: None }.encode();
+    let flows = |count| FlowMessage { flows: vec![a_flow(); count], stats: None, stamp: None }.encode();
     // An empty flow is one, for nothing in it is wrong.
     let bytes = [flows(2).as_slice(), b"\x0a\x03\x0a\x01?", b"\x0a\x00", &flows(1)].concat();
     let mut refused = Vec::new();
@@ -222,8 +222,9 @@ fn a_flow_that_cannot_be_read_costs_no_other() {
 fn limits_hold() {
     let few = FlowLimits { message: 1000, flows: 3, flow: 40 };
     let flow = Flow { node_tid: "x".repeat(50).into(), ..a_flow() };
-    let message =
-        |count: usize, flow: &Flow| FlowMessage { flows: vec![flow.clone(); count], stats: None }.encode();
+    let message = |count: usize, flow: &Flow| {
+        FlowMessage { flows: vec![flow.clone(); count], stats: None, stamp: None }.encode()
+    };
     assert_eq!(FlowMessage::decode(&message(3, &a_flow()), &few, unexpected).unwrap().flows.len(), 3);
     let refused = |bytes: &[u8]| FlowMessage::decode(bytes, &few, unexpected).unwrap_err().to_string();
     assert_eq!(refused(&message(4, &a_flow())), "more than 3 flows");
@@ -242,6 +243,18 @@ fn limits_hold() {
 }
 
 #[test]
+fn who_sends_is_told_in_a_field_of_ours() {
+    let stamp = FlowStamp { host_id: "h".into(), count: 1, first: 300 };
+    let message = FlowMessage { stamp: Some(stamp.clone()), ..FlowMessage::default() };
+    assert_eq!(message.encode(), [0xa2, 6, 8, 0x0a, 1, b'h', 0x10, 1, 0x18, 0xac, 2]);
+    assert_eq!(FlowMessage::decode(&message.encode(), &limits(), unexpected).unwrap(), message);
+    let long = FlowStamp { host_id: "h".repeat(FlowStamp::HOST_MAX + 1), ..stamp };
+    let long = FlowMessage { stamp: Some(long), ..FlowMessage::default() };
+    let refused = FlowMessage::decode(&long.encode(), &limits(), unexpected).unwrap_err();
+    assert_eq!(refused.to_string(), "host id of 256 bytes exceeds the limit of 255");
+}
+
+#[test]
 fn stats_and_sets_have_the_members_of_the_original() {
     let stats = FlowStats { capture_id: "c".into(), packets_received: 7, ..FlowStats::default() };
     let json = json!({
@@ -250,7 +263,7 @@ fn stats_and_sets_have_the_members_of_the_original() {
     });
     assert_eq!(serde_json::to_value(&stats).unwrap(), json);
     assert_eq!(serde_json::from_value::<FlowStats>(json).unwrap(), stats);
-    let message = FlowMessage { flows: Vec::new(), stats: Some(stats) };
+    let message = FlowMessage { flows: Vec::new(), stats: Some(stats), stamp: None };
     assert_eq!(message.encode(), [0x12, 5, 0x0a, 1, b'c', 0x30, 7]);
     assert_eq!(FlowMessage::decode(&message.encode(), &limits(), unexpected).unwrap(), message);
     let set = serde_json::to_value(FlowSetJson(&FlowSet::default())).unwrap();
@@ -502,7 +515,9 @@ proptest! {
         let sets = vec![set.clone(), FlowSet::default(), set.clone()];
         let reply = FlowReply { status, sets, truncated: status % 2 == 0, lost: 7, error: "late".into() };
         prop_assert_eq!(&FlowReply::decode(&reply.encode(), &limits(), unexpected).unwrap(), &reply);
-        let message = FlowMessage { flows: set.flows, stats: Some(FlowStats { flow_dropped: -1, ..FlowStats::default() }) };
+        let stamp = FlowStamp { host_id: "h".into(), count: u64::MAX, first: 7 };
+        let stats = FlowStats { flow_dropped: -1, ..FlowStats::default() };
+        let message = FlowMessage { flows: set.flows, stats: Some(stats), stamp: Some(stamp) };
         prop_assert_eq!(&FlowMessage::decode(&message.encode(), &limits(), unexpected).unwrap(), &message);
     }
 

@@ -17,6 +17,23 @@ pub struct FlowMessage {
     pub flows: Vec<Flow>,
     /// How the capture is going.
     pub stats: Option<FlowStats>,
+    /// Who sends the flows, and which of all that it sends they are. Agents of the original do not say.
+    pub stamp: Option<FlowStamp>,
+}
+
+/// Whose flows a message carries, and their numbers. Each sender numbers the flows that it sends to an analyzer, so that
+/// those lost on the way are known.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct FlowStamp {
+    /// Host id of the sender, [`FlowStamp::HOST_MAX`] bytes at most.
+    #[prost(string, tag = "1")]
+    pub host_id: String,
+    /// The count that the numbers belong to: another one begins when the sender starts anew.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// Number of the first flow in the message; the others follow. The first one sent has number 0.
+    #[prost(uint64, tag = "3")]
+    pub first: u64,
 }
 
 /// What a capture counted since it told last.
@@ -93,6 +110,9 @@ struct ReplyStatus {
     error: String,
 }
 
+/// The stamp of a message; not in the original, as all from 100 on.
+const STAMP: u32 = 100;
+
 /// The key of a field with a length.
 const fn key_of(tag: u8) -> u8 {
     tag << 3 | LENGTH
@@ -104,10 +124,28 @@ const FIXED64: u8 = 1;
 const LENGTH: u8 = 2;
 const FIXED32: u8 = 5;
 
+impl FlowStamp {
+    /// Longest host id, bytes.
+    pub const HOST_MAX: usize = 255;
+
+    fn of_bytes(bytes: &[u8]) -> Result<Self, FlowError> {
+        let stamp = Self::decode(bytes)?;
+        match stamp.host_id.len() {
+            size if size > Self::HOST_MAX => {
+                Err(FlowError::TooLarge { what: "host id", size, max: Self::HOST_MAX })
+            }
+            _ => Ok(stamp),
+        }
+    }
+}
+
 impl FlowMessage {
     /// Writes it.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
+        if let Some(stamp) = &self.stamp {
+            prost::encoding::message::encode(STAMP, stamp, &mut out);
+        }
         for flow in &self.flows {
             put_flow(flow, &mut out);
         }
@@ -132,6 +170,9 @@ impl FlowMessage {
                     take_flow(flow, limits, &mut message.flows, &mut refuse)?;
                 }
                 Part { tag: 2, bytes: Some(stats), .. } => message.stats = Some(FlowStats::decode(stats)?),
+                Part { tag, bytes: Some(stamp), .. } if tag == u64::from(STAMP) => {
+                    message.stamp = Some(FlowStamp::of_bytes(stamp)?);
+                }
                 _ => {}
             }
         }
