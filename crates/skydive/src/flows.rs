@@ -3,6 +3,7 @@
 mod csv;
 mod filter;
 mod input;
+mod interrupt;
 mod progress;
 mod read;
 mod rows;
@@ -19,6 +20,7 @@ use skydive_flow::{ExtraLayers, FlowTable, KeyMode, TableConfig};
 use crate::cli::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
 use crate::exit;
 use crate::terminal::{Color, Paint, harmless};
+use interrupt::Interrupt;
 use read::{Output, Reading, Stopped};
 use rows::Rows;
 use summary::Summary;
@@ -35,6 +37,7 @@ fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
     let format = format(flags)?;
     let paint = Paint::of(&io::stderr());
     let drawn = progress::Drawn::default();
+    let length = input::length(&flags.files);
     let mut reading = Reading {
         table: FlowTable::new(table_config(flags)),
         filters: filter::Filters::new(flags.filter.as_deref()),
@@ -44,7 +47,9 @@ fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
         } else {
             Output::Rows(Rows::new(format, flags, drawn.clone()))
         },
-        progress: progress::Progress::new(input::length(&flags.files), drawn.clone()),
+        progress: progress::Progress::new(length, drawn.clone()),
+        // Who stops the reading of a file wants no answer.
+        interrupt: if length.is_none() { Some(Interrupt::watch()?) } else { None },
         expire: i64::try_from(Duration::from_secs(flags.expire.get()).as_nanos()).unwrap_or(i64::MAX),
         step: None,
     };

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 use skydive_testnet::{ScratchDir, Traffic, Written, workspace_root};
 
@@ -403,6 +404,42 @@ fn rows_of_a_live_pipe_come_as_flows_end() {
     assert_eq!(count(&serde_json::from_str(&first).unwrap(), "/Transport/A"), 1);
     drop(stdin);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_interrupt_ends_a_live_pipe_and_shows_what_came() {
+    let interrupt = |child: &Child| kill_process(Pid::from_child(child), Signal::INT).unwrap();
+    // What is held back until then comes at the end; the pipe may stay open.
+    for ends in [true, false] {
+        let mut child = skydive(&["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&capture(&[(0, 1), (4000, 2)])).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut String::new()).unwrap();
+        interrupt(&child);
+        if ends {
+            stdin.write_all(&capture(&[(4000, 3)])[24..]).unwrap();
+            drop(stdin);
+        } else {
+            // A part of a packet is no damage then.
+            stdin.write_all(&[0; 3]).unwrap();
+        }
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        let ports: Vec<_> = rows(&rest).iter().map(|row| count(row, "/Transport/A")).collect();
+        assert_eq!(ports, if ends { vec![2, 3] } else { vec![2] });
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    let mut child = skydive(&["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&capture(&[(0, 1), (4000, 2)])).unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    // Nobody need wait for the end of it.
+    while child.try_wait().unwrap().is_none() {
+        interrupt(&child);
+    }
+    assert!(matches!(child.wait().unwrap().code(), Some(130)));
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Line {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long somebody waits is told by the clock on the wall")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

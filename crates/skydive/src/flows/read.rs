@@ -13,6 +13,7 @@ use skydive_packet::file::{FileError, Packet, Reader};
 
 use super::filter::{Filters, Refused};
 use super::input;
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::rows::Rows;
 use super::summary::Summary;
@@ -25,6 +26,7 @@ pub(super) struct Reading {
     pub(super) totals: Totals,
     pub(super) output: Output,
     pub(super) progress: Progress,
+    pub(super) interrupt: Option<Interrupt>,
     /// How long flows may be idle, in nanoseconds.
     pub(super) expire: i64,
     /// Which [`STEP`] it is for the table.
@@ -92,6 +94,11 @@ impl Reading {
             let room = at_least.max(held + PIECE);
             if buffer.len() < room {
                 buffer.resize(room, 0);
+            }
+            if let Some(interrupt) = &mut self.interrupt
+                && !interrupt.wait(file)?
+            {
+                return Ok(());
             }
             more = input::read(file, &mut buffer[held..held + PIECE])?;
             if more == 0 {
