@@ -66,6 +66,8 @@ struct Seen {
 struct Pace {
     due: Option<Instant>,
     not_before: Instant,
+    /// The same had the looks before changed nothing.
+    rested: Instant,
     pause: Duration,
 }
 
@@ -118,11 +120,11 @@ impl Rules {
             tokio::select! {
                 changes = self.store.changes(NODE, seen.node) => {
                     self.take(NODE, changes?, &mut book, &mut seen.node).await?;
-                    pace.wants_look();
+                    pace.has_new_rules();
                 }
                 changes = self.store.changes(EDGE, seen.edge) => {
                     self.take(EDGE, changes?, &mut book, &mut seen.edge).await?;
-                    pace.wants_look();
+                    pace.has_new_rules();
                 }
                 batch = events.next() => match batch {
                     Ok(batch) if !book.is_idle(&made) && batch.iter().any(concerns) => pace.wants_look(),
@@ -267,17 +269,26 @@ impl Rule {
 impl Pace {
     fn new() -> Self {
         let now = Instant::now();
-        Self { due: Some(now), not_before: now, pause: PAUSE }
+        Self { due: Some(now), not_before: now, rested: now, pause: PAUSE }
     }
 
     fn wants_look(&mut self) {
         self.due.get_or_insert(self.not_before);
     }
 
+    /// Somebody made a rule, or deleted one, and waits for it: what rules did to each other before does not matter.
+    fn has_new_rules(&mut self) {
+        self.pause = PAUSE;
+        self.not_before = self.rested;
+        self.due = Some(self.rested);
+    }
+
     /// Looks that go on changing something come at longer intervals.
     fn looked(&mut self, begin: Instant, end: Instant, changed: bool) {
         self.pause = if changed { (self.pause * 2).min(LONG_PAUSE) } else { PAUSE };
-        self.not_before = end + self.pause.max((end - begin) * (SHARE - 1));
+        let rest = (end - begin) * (SHARE - 1);
+        self.not_before = end + self.pause.max(rest);
+        self.rested = end + PAUSE.max(rest);
         self.due = None;
     }
 }
@@ -291,5 +302,31 @@ impl From<Stopped> for Over {
 impl From<StoreError> for Over {
     fn from(fault: StoreError) -> Self {
         Self::Store(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_go_round_slow_down_and_a_new_rule_does_not_wait_for_them() {
+        let mut pace = Pace::new();
+        let begin = pace.not_before;
+        for _ in 0..10 {
+            pace.looked(begin, begin, true);
+            pace.wants_look();
+        }
+        assert_eq!(pace.due, Some(begin + LONG_PAUSE));
+        pace.has_new_rules();
+        assert_eq!(pace.due, Some(begin + PAUSE));
+        // What it does to others slows down anew, and long looks rest long.
+        pace.looked(begin, begin, true);
+        pace.wants_look();
+        assert_eq!(pace.due, Some(begin + 2 * PAUSE));
+        let end = begin + Duration::from_secs(1);
+        pace.looked(begin, end, false);
+        pace.has_new_rules();
+        assert_eq!(pace.due, Some(end + Duration::from_secs(4)));
     }
 }
