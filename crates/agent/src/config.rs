@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skydive_api::ApiSettings;
+use skydive_capture::CaptureConfig;
+pub use skydive_capture::Listen;
+pub use skydive_flow::TableConfig;
 pub use skydive_probes::MetadataFile;
 use skydive_value::{Clock, Map, SmolStr};
 
@@ -26,6 +29,8 @@ pub struct AgentConfig {
     pub metrics_update: Duration,
     /// Directory of named network namespaces.
     pub netns_run_path: PathBuf,
+    /// How captures are made.
+    pub captures: CaptureSettings,
     /// How the API behaves; its queue size also bounds what may wait for an analyzer.
     pub api: ApiSettings,
     /// The time.
@@ -39,4 +44,34 @@ pub enum ProbeChoice {
     Automatic,
     /// These; one that cannot work is an error.
     Named(Vec<String>),
+}
+
+/// How captures are made, where they do not say it themselves.
+#[derive(Clone, Debug)]
+pub struct CaptureSettings {
+    /// How flows are counted. [`TableConfig::max_extra_bytes`] is what all captures together may take.
+    pub table: TableConfig,
+    /// Where capture files are taken.
+    pub listen: Listen,
+    /// Bytes of each ring.
+    pub ring_bytes: usize,
+    /// Threads that all captures share, at least one.
+    pub threads: usize,
+    /// How many of them each capture is spread over.
+    pub fanout: usize,
+    /// Time between two samples of the counters that nodes show; no less than a second has effect.
+    pub stats_update: Duration,
+}
+
+impl Default for CaptureSettings {
+    fn default() -> Self {
+        Self {
+            table: TableConfig::default(),
+            listen: Listen::default(),
+            ring_bytes: CaptureConfig::RING,
+            threads: 1,
+            fanout: 1,
+            stats_update: Duration::from_secs(1),
+        }
+    }
 }

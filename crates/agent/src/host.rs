@@ -42,7 +42,7 @@ mod tests {
     use skydive_value::{Clock, Timestamp};
 
     use super::*;
-    use crate::{MetadataFile, ProbeChoice};
+    use crate::{CaptureSettings, MetadataFile, ProbeChoice};
 
     fn config(metadata: serde_json::Value, metadata_files: Vec<MetadataFile>) -> AgentConfig {
         AgentConfig {
@@ -54,6 +54,7 @@ mod tests {
             probes: ProbeChoice::Automatic,
             metrics_update: Duration::from_secs(30),
             netns_run_path: "/nonexistent".into(),
+            captures: CaptureSettings::default(),
             api: ApiSettings::default(),
             clock: Clock::new(|| Timestamp::EPOCH),
         }

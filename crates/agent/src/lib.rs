@@ -11,6 +11,7 @@ mod host;
 mod link;
 mod made;
 mod master;
+mod requests;
 mod run;
 mod status;
 mod supervise;
@@ -18,7 +19,7 @@ mod tid;
 mod uplink;
 
 pub use captures::FlowFeed;
-pub use config::{AgentConfig, MetadataFile, ProbeChoice};
+pub use config::{AgentConfig, CaptureSettings, Listen, MetadataFile, ProbeChoice, TableConfig};
 pub use dial::WebSocketDial;
 pub use link::{Dial, DialError, Link, LinkClosed};
 pub use run::{Agent, AgentError};

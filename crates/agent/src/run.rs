@@ -17,9 +17,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::captures::{self, CaptureEnds, CaptureMetrics, FlowFeed};
 use crate::link::SharedDial;
 use crate::made::Made;
 use crate::master::Masters;
+use crate::requests::Answering;
 use crate::status::{AgentReport, Complaints, ProbeStates};
 use crate::supervise::{self, Surroundings};
 use crate::uplink::Uplink;
@@ -37,6 +39,9 @@ pub enum AgentError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// The threads of captures cannot be started.
+    #[error("threads of captures")]
+    Captures(#[source] std::io::Error),
     /// A part of the agent ended by itself.
     #[error("defect: {0}")]
     Defect(String),
@@ -92,12 +97,13 @@ impl Agent {
         self.listener.address()
     }
 
-    fn server(&self, stop: CancellationToken) -> Server {
+    fn server(&self, captures: &CaptureEnds, stop: CancellationToken) -> Server {
         let telemetry = ApiTelemetry::default();
         let mut registry = Registry::default();
         telemetry.register(&mut registry);
         self.live.register(&mut registry);
         self.probe_telemetry.register(&mut registry);
+        registry.register_collector(Box::new(CaptureMetrics(captures.totals.clone())));
         let roster = Roster::new();
         let (publishers, pub_subs) = (Roster::new(), Roster::new());
         let (config, clock) = (&self.config, self.config.clock.clone());
@@ -115,6 +121,7 @@ impl Agent {
                 masters: self.masters.watch(),
                 telemetry: telemetry.clone(),
                 probes: self.probe_telemetry.clone(),
+                captures: captures.totals.clone(),
             })),
             subscriptions: Some(Subscriptions { live: self.live.clone(), roster }),
             publications: Some(Publications { live: self.live.clone(), roster: publishers }),
@@ -136,8 +143,23 @@ impl Agent {
         let source = Source::of(role::AGENT, &self.config.host_id);
         let (host_node, add_host) = host::add_host(&self.config, &source);
         let (reports, incoming) = mpsc::channel(REPORTS);
+        let namespaces = Namespaces::default();
+        let (capture_owner, captures) = captures::captures(captures::Surroundings {
+            live: self.live.clone(),
+            settings: self.config.captures.clone(),
+            analyzers: self.dials.iter().map(|dial| dial.address().to_owned()).collect(),
+            host_node: host_node.clone(),
+            host_id: self.config.host_id.clone(),
+            namespaces: namespaces.clone(),
+            clock: self.config.clock.clone(),
+        })
+        .map_err(AgentError::Captures)?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.server(stop.clone()).run(self.listener));
+        tasks.spawn(self.server(&captures, stop.clone()).run(self.listener));
+        tasks.spawn(capture_owner.run(stop.clone()));
+        let CaptureEnds { desk, flows, feed, .. } = captures;
+        tasks.spawn(pass_over(feed));
+        let answering = Answering { captures: desk, flows };
         tasks.spawn(self.owner.run(stop.clone()));
         tasks.spawn(apply_reports(
             incoming,
@@ -152,6 +174,7 @@ impl Agent {
                 live: self.live.clone(),
                 masters: self.masters.clone(),
                 queue_size: self.config.api.ws.queue_size,
+                answering: answering.clone(),
                 clock: self.config.clock.clone(),
             };
             tasks.spawn(uplink.run(stop.clone()));
@@ -164,7 +187,7 @@ impl Agent {
                 metrics_update: self.config.metrics_update,
                 netns_run_path: self.config.netns_run_path.clone(),
                 metadata_files: self.config.metadata_files.clone(),
-                namespaces: Namespaces::default(),
+                namespaces,
                 telemetry: self.probe_telemetry,
             },
             reports,
@@ -182,6 +205,17 @@ impl Agent {
             }
         }
         defect
+    }
+}
+
+/// Takes flows that nobody is told of yet.
+async fn pass_over(mut feed: FlowFeed) {
+    let mut stats = feed.stats;
+    loop {
+        tokio::select! {
+            flows = feed.flows.recv() => if flows.is_none() { return },
+            Some(_) = stats.recv() => {}
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use skydive_api::{ApiTelemetry, Roster, Status, StatusReport};
+use skydive_capture::CAPTURES;
 use skydive_graph::BoxFuture;
 use skydive_probes::{Health, ProbeTelemetry};
-use skydive_proto::{AgentStatus, AnalyzerLink, ConnStatus, Losses, ProbeStatus, format_rfc3339, role};
+use skydive_proto::{
+    AgentStatus, AnalyzerLink, CaptureTotals, ConnStatus, Losses, ProbeStatus, format_rfc3339, role,
+};
 use skydive_value::SmolStr;
 use tokio::sync::watch;
 
@@ -59,6 +62,7 @@ pub(crate) struct AgentReport {
     pub(crate) masters: watch::Receiver<Connections>,
     pub(crate) telemetry: ApiTelemetry,
     pub(crate) probes: ProbeTelemetry,
+    pub(crate) captures: watch::Receiver<CaptureTotals>,
 }
 
 impl StatusReport for AgentReport {
@@ -82,7 +86,8 @@ impl AgentReport {
             pub_subs: self.pub_subs.statuses(),
             analyzers,
             topology_probes: probes.map(|(name, health)| (name.to_owned(), probe_status(health))).collect(),
-            flow_probes: Vec::new(),
+            flow_probes: CAPTURES.iter().map(|kind| kind.name.to_owned()).collect(),
+            captures: self.captures.borrow().clone(),
             losses: Losses {
                 netlink_gaps: self.probes.netlink_gaps(),
                 netlink_malformed: self.probes.netlink_malformed(),
@@ -158,6 +163,7 @@ mod tests {
             masters: masters.watch(),
             telemetry: ApiTelemetry::default(),
             probes: ProbeTelemetry::default(),
+            captures: watch::channel(CaptureTotals::default()).1,
         };
         let json = serde_json::to_value(report.of_now().analyzers).unwrap();
         assert_eq!(json["a:1"]["IsConnected"], true);

@@ -1,4 +1,4 @@
-//! One analyzer's line: dial, give it the graph while it is the master, dial again.
+//! One analyzer's line: dial, answer what it asks, give it the graph while it is the master, dial again.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use skydive_api::{Backlog, Ended, LiveGraph, Subscription};
 use skydive_graph::Snapshot;
-use skydive_proto::{Envelope, UpdatePolicy, event_envelope, sync_envelope};
+use skydive_proto::{UpdatePolicy, event_envelope, sync_envelope};
 use skydive_value::Clock;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use crate::link::{Link, LinkClosed, SharedDial};
 use crate::master::Masters;
+use crate::requests::{Answering, Requests};
 
 /// Pause before dialing again, as agents always did.
 const REDIAL: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ pub(crate) struct Uplink {
     pub(crate) live: LiveGraph,
     pub(crate) masters: Arc<Masters>,
     pub(crate) queue_size: usize,
+    pub(crate) answering: Answering,
     pub(crate) clock: Clock,
 }
 
@@ -82,20 +84,22 @@ impl Uplink {
     /// Serves a line until it is lost; returns when the graph has ended.
     async fn serve(&self, address: &str, link: &mut dyn Link) -> Result<(), LinkClosed> {
         let mut masters = self.masters.watch();
+        let mut requests = Requests::new(&self.answering);
         while !masters.borrow_and_update().is_master(address) {
             tokio::select! {
                 _ = masters.changed() => {}
-                message = link.receive() => ignore(&message?),
+                message = link.receive() => requests.take(message?),
+                answer = requests.next() => link.send(answer).await?,
             }
         }
-        self.give_graph(link).await
+        self.give_graph(link, &mut requests).await
     }
 
     /// Sends the graph and every change of it; where changes come faster than the line takes them, the last of each
     /// element. Changes are taken in while the graph is written and sent, so the queue holds only what comes while
     /// this task does not run. Should that be too much, the graph is sent once more, with twice the room: it arrives
     /// in any case.
-    async fn give_graph(&self, link: &mut dyn Link) -> Result<(), LinkClosed> {
+    async fn give_graph(&self, link: &mut dyn Link, requests: &mut Requests) -> Result<(), LinkClosed> {
         let mut bound = self.queue_size;
         loop {
             let Ok((snapshot, mut events)) = self.live.snapshot_and_subscribe(bound).await else {
@@ -103,7 +107,7 @@ impl Uplink {
             };
             tracing::debug!(nodes = snapshot.node_count(), edges = snapshot.edge_count(), "sync");
             let mut has_caught_up = false;
-            let Err(halt) = self.follow(link, snapshot, &mut events, &mut has_caught_up).await;
+            let Err(halt) = self.follow(link, requests, snapshot, &mut events, &mut has_caught_up).await;
             match halt {
                 Halt::Link(lost) => return Err(lost),
                 Halt::Graph(Ended::Stopped) => return Ok(()),
@@ -118,6 +122,7 @@ impl Uplink {
     async fn follow(
         &self,
         link: &mut dyn Link,
+        requests: &mut Requests,
         snapshot: Snapshot,
         events: &mut Subscription,
         has_caught_up: &mut bool,
@@ -141,7 +146,8 @@ impl Uplink {
             }
             tokio::select! {
                 batch = events.next() => backlog.add(&batch?),
-                message = link.receive() => ignore(&message?),
+                message = link.receive() => requests.take(message?),
+                answer = requests.next() => backlog.during(events, link.send(answer)).await??,
                 () = ready(()), if !backlog.is_empty() => {}
             }
         }
@@ -160,21 +166,20 @@ impl From<Ended> for Halt {
     }
 }
 
-/// The analyzer asks for nothing yet that this agent could do.
-fn ignore(message: &Envelope) {
-    tracing::debug!(namespace = message.namespace, kind = message.kind, "message of an unknown kind");
-}
-
 #[cfg(test)]
 mod tests {
     use skydive_graph::{Graph, Mutation, Node, Op, Source};
-    use skydive_proto::{GraphMessage, graph_type};
+    use skydive_probes::Namespaces;
+    use skydive_proto::{
+        Capture, Envelope, GraphMessage, NodeCapture, graph_type, namespace, on_demand_type,
+    };
     use skydive_value::{Id, Map, SmolStr, Timestamp};
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::captures;
     use crate::link::channel::{ChannelEnd, line};
-    use crate::{Dial, DialError};
+    use crate::{CaptureSettings, Dial, DialError};
 
     /// Gives out prepared ends, one per dial.
     struct Prepared {
@@ -216,6 +221,7 @@ mod tests {
     }
 
     struct Setup {
+        answering: Answering,
         live: LiveGraph,
         masters: Arc<Masters>,
         stop: CancellationToken,
@@ -228,6 +234,18 @@ mod tests {
             let (live, owner) = LiveGraph::new(clock, Box::new(|_, _| Vec::new()));
             let stop = CancellationToken::new();
             tokio::spawn(owner.run(stop.clone()));
+            let (captures, ends) = captures::captures(captures::Surroundings {
+                live: live.clone(),
+                settings: CaptureSettings::default(),
+                analyzers: Vec::new(),
+                host_node: "host".into(),
+                host_id: "h".into(),
+                namespaces: Namespaces::default(),
+                clock: Clock::new(|| Timestamp::EPOCH),
+            })
+            .unwrap();
+            tokio::spawn(captures.run(stop.clone()));
+            let answering = Answering { captures: ends.desk, flows: ends.flows };
             let masters = Arc::new(Masters::new(addresses.iter().map(|a| (*a).to_owned())));
             let (spawn, mut uplinks) = mpsc::unbounded_channel::<Uplink>();
             let stopped = stop.clone();
@@ -236,7 +254,7 @@ mod tests {
                     tokio::spawn(uplink.run(stopped.clone()));
                 }
             });
-            Self { live, masters, stop, spawn }
+            Self { answering, live, masters, stop, spawn }
         }
 
         /// Starts an uplink whose first dial gives a line with `bound` places; returns the other end.
@@ -248,6 +266,7 @@ mod tests {
                 live: self.live.clone(),
                 masters: self.masters.clone(),
                 queue_size,
+                answering: self.answering.clone(),
                 clock: Clock::new(|| Timestamp::EPOCH),
             };
             assert!(self.spawn.send(uplink).is_ok());
@@ -321,5 +340,31 @@ mod tests {
         let mut second = setup.uplink("b", 10, 100);
         drop(first);
         follow(&mut second, &mut Graph::new(), |g| g.node_count() == 1).await;
+    }
+
+    #[tokio::test]
+    async fn every_line_is_answered_beside_the_graph() {
+        let setup = Setup::new(&["a", "b"]);
+        setup.live.apply(vec![node("n1")]).await.unwrap();
+        let mut first = setup.uplink("a", 10, 100);
+        follow(&mut first, &mut Graph::new(), |g| g.node_count() == 1).await;
+        let mut second = setup.uplink("b", 10, 100);
+        for (line, name) in [(&mut second, "n1"), (&mut first, "n2")] {
+            let wanted = NodeCapture { node: Id::from(name), capture: Capture::default() };
+            let request = Envelope { uuid: "u".to_owned(), ..wanted.to_envelope(on_demand_type::START) };
+            line.send(request).await.unwrap();
+            let mut answer = line.receive().await.unwrap();
+            while answer.namespace == namespace::GRAPH {
+                answer = line.receive().await.unwrap();
+            }
+            assert_eq!((answer.kind.as_str(), answer.uuid.as_str()), ("StartReply", "u"));
+            assert_eq!(NodeCapture::decode(&answer.obj).unwrap(), wanted);
+            let why = NodeCapture::error_of(&answer.obj).unwrap();
+            let (status, text) = match name {
+                "n1" => (500, "the node has no TID"),
+                _ => (404, "no node n2 is on this host"),
+            };
+            assert!(answer.status == status && why.contains(text), "{answer:?} {why}");
+        }
     }
 }

@@ -31,6 +31,12 @@ pub(crate) fn program(text: &str, link: LinkType, snap_len: u32) -> Result<Optio
     if text.trim().is_empty() { Ok(None) } else { compile(text, link, snap_len).map(Some) }
 }
 
+/// Says what is wrong with a filter, if something is.
+pub fn check_filter(text: &str) -> Result<(), StartError> {
+    program(text, LinkType::ETHERNET, 0)?;
+    Ok(())
+}
+
 /// What the kernel runs.
 pub(crate) fn for_kernel(
     program: Option<&Program>,

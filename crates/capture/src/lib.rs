@@ -26,6 +26,7 @@ mod worker;
 pub use captures::{Capture, Captures};
 pub use config::{CaptureConfig, Listen, StartError};
 pub use definition::{CaptureDef, Options, definition};
+pub use filters::check_filter;
 pub use outbox::{FLOW_BATCHES, FLOWS_PER_BATCH};
 pub use search::{FlowSearch, Found, MOST_FLOWS, MOST_RAW_BYTES, SearchError, Want};
 pub use status::{CaptureCounters, CaptureError, CaptureKey, CaptureState, CaptureStatus};

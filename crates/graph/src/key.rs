@@ -133,6 +133,8 @@ names! {
     METRIC = "Metric";
     /// Counters of the last sampling interval.
     LAST_UPDATE_METRIC = "LastUpdateMetric";
+    /// Captures on the node.
+    CAPTURES = "Captures";
     /// Connections of processes.
     SOCKETS = "Sockets";
     /// Within a metric: begin of its time, ms.

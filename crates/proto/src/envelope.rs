@@ -25,11 +25,15 @@ pub mod namespace {
     pub const ALL: &str = "*";
 }
 
-/// Types of messages to flow subscribers.
+/// Types of messages about flows.
 pub mod flow_type {
-    /// Flows, as a list.
+    /// A search in the tables of an agent.
+    pub const TABLE_QUERY: &str = "TableQuery";
+    /// Its answer.
+    pub const TABLE_RESULT: &str = "TableResult";
+    /// To subscribers: flows, as a list.
     pub const STORE: &str = "store";
-    /// What a capture counted.
+    /// To subscribers: what a capture counted.
     pub const STATS: &str = "stats";
 }
 

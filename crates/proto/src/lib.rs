@@ -68,5 +68,6 @@ pub use schema::{
 };
 pub use shape::{Example, Shape};
 pub use status::{
-    AgentStatus, AnalyzerLink, AnalyzerStatus, ConnStatus, Election, FilterMode, Losses, Peers, ProbeStatus,
+    AgentStatus, AnalyzerLink, AnalyzerStatus, CaptureTotals, ConnStatus, Election, FilterMode, Losses, Peers,
+    ProbeStatus,
 };

@@ -116,6 +116,43 @@ pub struct Losses {
     pub netlink_malformed: u64,
 }
 
+/// What all captures of an agent counted since it started. Once all have ended, `Received` = `Accounted` +
+/// `DroppedByKernel` + `Dropped`; until then, `Waiting` is the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CaptureTotals {
+    /// Captures that run.
+    pub running: u64,
+    /// Captures that were asked for and do not run, for a reason that their node tells.
+    pub failed: u64,
+    /// Packets that passed a filter.
+    pub received: u64,
+    /// Packets that were counted in a flow table.
+    pub accounted: u64,
+    /// Packets for which there was no room in a ring.
+    pub dropped_by_kernel: u64,
+    /// Packets that were not read before a capture ended.
+    pub dropped: u64,
+    /// Packets that wait in rings.
+    pub waiting: u64,
+    /// Flows in the tables.
+    pub flows: u64,
+    /// Flows begun.
+    pub flows_begun: u64,
+    /// Flows that left a full table for others; they were told of.
+    pub flows_evicted: u64,
+    /// Flows that nobody was told of, as they are taken too slowly.
+    pub flows_lost: u64,
+    /// Packets kept with flows that nobody was told of, for the same reason.
+    pub raw_packets_lost: u64,
+    /// Packets and messages that were not kept with flows for want of memory.
+    pub unkept: u64,
+    /// Streams of packets that were damaged or no capture file.
+    pub damaged: u64,
+    /// What was given up in the last second, in the order in which it is given up: `raw packets`, `flows`, `packets`.
+    pub shedding: Vec<String>,
+}
+
 /// Status of an analyzer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -163,7 +200,17 @@ pub struct AgentStatus {
     pub topology_probes: BTreeMap<String, ProbeStatus>,
     /// Kinds of capture.
     pub flow_probes: Vec<String>,
+    /// What its captures counted.
+    #[serde(default)]
+    pub captures: CaptureTotals,
     /// What was lost.
     #[serde(default)]
     pub losses: Losses,
+}
+
+impl CaptureTotals {
+    /// Flows that tables had no room for, and packets that never reached them.
+    pub fn never_in_a_table(&self) -> u64 {
+        self.flows_evicted + self.dropped_by_kernel + self.dropped
+    }
 }

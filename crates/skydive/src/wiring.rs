@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use skydive_agent::{Agent, AgentConfig, AgentError, Dial, MetadataFile, WebSocketDial};
+use skydive_agent::{Agent, AgentConfig, AgentError, CaptureSettings, Dial, MetadataFile, WebSocketDial};
 use skydive_api::{ApiSettings, WebSocketSettings};
 use skydive_client::{ConnectionSettings, Credentials, Endpoint};
 use skydive_hub::{Hub, HubConfig};
@@ -25,7 +25,7 @@ pub(crate) async fn agent(config: &Resolved, settings: &Settings) -> anyhow::Res
         let key = match &error {
             AgentError::UnknownProbe(_) => "agent.topology.probes",
             AgentError::Listen(_) => "agent.listen",
-            AgentError::Defect(_) => return error.into(),
+            AgentError::Captures(_) | AgentError::Defect(_) => return error.into(),
         };
         anyhow::Error::new(error).context(settings.locate(key))
     })?;
@@ -103,6 +103,7 @@ fn agent_config(config: &Resolved) -> anyhow::Result<AgentConfig> {
         },
         metrics_update: config.agent.metrics_update,
         netns_run_path: config.agent.netns_run_path.clone(),
+        captures: CaptureSettings::default(),
         api: api_settings(config),
         clock: system_clock(),
     })
