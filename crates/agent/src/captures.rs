@@ -70,7 +70,7 @@ const STATS: usize = 4096;
 pub(crate) fn captures(around: Surroundings) -> io::Result<(CaptureOwner, CaptureEnds)> {
     let Surroundings { live, settings, analyzers, host_node, host_id, namespaces, clock } = around;
     let entering = skydive_sys::Namespaces::start()?;
-    let (engine, flows) = Captures::start(settings.threads.max(1), entering, clock)?;
+    let (engine, flows) = Captures::start(settings.threads.max(1), entering, clock, None)?;
     let engine = Engine::new(engine);
     let (desk, requests) = mpsc::channel(REQUESTS);
     let (tell, stats) = mpsc::channel(STATS);

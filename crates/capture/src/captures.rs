@@ -11,8 +11,10 @@ use skydive_value::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::definition::definition;
+use crate::enrich::{Enrich, Enriching};
 use crate::outbox::FLOW_BATCHES;
 use crate::search::{FlowSearch, Found, SearchError};
+use crate::source::Source;
 use crate::status::{CaptureKey, CaptureState, CaptureStatus};
 use crate::worker::{Command, Running, Worker};
 use crate::{CaptureConfig, StartError};
@@ -28,7 +30,10 @@ pub struct Captures(Arc<Threads>);
 struct Threads {
     workers: Vec<Slot>,
     namespaces: Namespaces,
+    enrich: Option<Arc<dyn Enrich>>,
     next_key: AtomicU64,
+    /// Captures that run.
+    running: AtomicUsize,
 }
 
 /// A thread and how many captures it has.
@@ -50,17 +55,20 @@ pub struct Capture {
 
 impl Captures {
     /// Starts threads, and gives the end of the channel that their flows come out of, as updates and when they end.
+    /// Flows of this host's packets are shown to `enrich` before anybody else sees them.
     pub fn start(
         threads: usize,
         namespaces: Namespaces,
         clock: Clock,
+        enrich: Option<Arc<dyn Enrich>>,
     ) -> io::Result<(Self, mpsc::Receiver<Vec<Flow>>)> {
         let (flows, receiver) = mpsc::channel(FLOW_BATCHES);
         let worker = |number| Worker::start(number, clock.clone(), flows.clone());
         let slot = |worker| Slot { worker, captures: AtomicUsize::new(0) };
         let workers =
             (0..threads.max(1)).map(|number| worker(number).map(slot)).collect::<io::Result<_>>()?;
-        Ok((Self(Arc::new(Threads { workers, namespaces, next_key: AtomicU64::new(1) })), receiver))
+        let (next_key, running) = (AtomicU64::new(1), AtomicUsize::new(0));
+        Ok((Self(Arc::new(Threads { workers, namespaces, enrich, next_key, running })), receiver))
     }
 
     /// Begins a capture. Blocks for some tens of milliseconds, in which the kernel makes the ring: a task calls it where
@@ -73,9 +81,13 @@ impl Captures {
         let key = CaptureKey(self.0.next_key.fetch_add(1, Ordering::Relaxed));
         let mut capture =
             Capture { key, listens_at: opened.listens_at, parts: Vec::new(), threads: Arc::clone(&self.0) };
+        self.0.tell_running(self.0.running.fetch_add(1, Ordering::Relaxed) + 1);
         for (source, number) in opened.sources.into_iter().zip(self.0.idlest()) {
             let Some(slot) = self.0.workers.get(number) else { continue };
-            let (running, status) = Running::new(key, source, config.table.clone());
+            // What others send was spoken elsewhere.
+            let hook = self.0.enrich.clone().filter(|_| matches!(source, Source::Ring(_)));
+            let enriching = Enriching { hook, place: config.place.clone() };
+            let (running, status) = Running::new(key, source, config.table.clone(), enriching);
             let (reply, begun) = oneshot::channel();
             slot.worker.ask(Command::Begin(Box::new(running), reply)).map_err(|_| StartError::Ended)?;
             slot.captures.fetch_add(1, Ordering::Relaxed);
@@ -103,6 +115,12 @@ impl Captures {
 }
 
 impl Threads {
+    fn tell_running(&self, running: usize) {
+        if let Some(enrich) = &self.enrich {
+            enrich.captures(running);
+        }
+    }
+
     /// Numbers of the threads, those with the fewest captures first.
     fn idlest(&self) -> Vec<usize> {
         let mut loads: Vec<_> =
@@ -160,6 +178,7 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         self.stop();
+        self.threads.tell_running(self.threads.running.fetch_sub(1, Ordering::Relaxed) - 1);
         for (number, _) in &self.parts {
             if let Some(slot) = self.threads.workers.get(*number) {
                 slot.captures.fetch_sub(1, Ordering::Relaxed);

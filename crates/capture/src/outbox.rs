@@ -5,6 +5,7 @@ use std::mem;
 use skydive_flow::{Flow, FlowView, Told};
 use tokio::sync::mpsc;
 
+use crate::enrich::Enriching;
 use crate::status::CaptureCounters;
 
 /// Flows that leave together at most.
@@ -36,7 +37,13 @@ impl Outbox {
     }
 
     /// Takes a flow. When there is no room for it, it is lost; its packets are left out before that.
-    pub(crate) fn push(&mut self, flow: FlowView<'_>, told: Told, counters: &mut CaptureCounters) {
+    pub(crate) fn push(
+        &mut self,
+        flow: FlowView<'_>,
+        told: Told,
+        counters: &mut CaptureCounters,
+        enriching: &Enriching,
+    ) {
         if !told.news {
             return;
         }
@@ -52,6 +59,7 @@ impl Outbox {
             counters.raw_packets_lost += flow.raw_packets.len() as u64;
             flow.raw_packets = Vec::new();
         }
+        enriching.apply(&mut flow);
         self.add(flow);
     }
 

@@ -6,6 +6,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::CaptureKey;
+use crate::enrich::{Enriching, filter_asks, path_asks};
 
 /// What is asked of the tables.
 #[derive(Clone, Debug)]
@@ -115,9 +116,10 @@ impl Searching {
     pub(crate) fn step<'t>(mut self, table: impl Fn(usize) -> Next<'t>) -> Option<Self> {
         let filter = self.search.filter.clone();
         let matcher = Matcher::new(&filter);
+        let asks = filter_asks(&filter) || self.search.sort.as_ref().is_some_and(|sort| path_asks(&sort.by));
         let mut left = SLICE;
         while !self.reply.is_closed() {
-            let flows = match table(self.table) {
+            let (flows, enriching) = match table(self.table) {
                 Next::End => {
                     self.answer();
                     return None;
@@ -126,11 +128,11 @@ impl Searching {
                     (self.table, self.place) = (self.table + 1, 0);
                     continue;
                 }
-                Next::Table(key, _) if !self.search.searches(key) => {
+                Next::Table(key, ..) if !self.search.searches(key) => {
                     (self.table, self.place) = (self.table + 1, 0);
                     continue;
                 }
-                Next::Table(_, flows) => flows,
+                Next::Table(_, flows, enriching) => (flows, enriching),
             };
             if self.place == 0 {
                 self.found.tables += 1;
@@ -139,9 +141,13 @@ impl Searching {
                 self.place = place;
                 self.found.looked_at += 1;
                 left -= 1;
-                let flow = view.to_flow();
+                let mut flow = view.to_flow();
                 self.cover(&flow);
-                if matcher.matches(&flow) && !self.take(flow) {
+                // Most searches end with few of many flows: only what needs it is looked up before.
+                if asks {
+                    enriching.apply(&mut flow);
+                }
+                if matcher.matches(&flow) && !self.take(flow, (!asks).then_some(enriching)) {
                     self.answer();
                     return None;
                 }
@@ -168,8 +174,11 @@ impl Searching {
     }
 
     /// Keeps a flow that matches. Says whether more are wanted.
-    fn take(&mut self, mut flow: Flow) -> bool {
+    fn take(&mut self, mut flow: Flow, enriching: Option<&Enriching>) -> bool {
         self.found.matched += 1;
+        if let Some(enriching) = enriching {
+            enriching.apply(&mut flow);
+        }
         match self.search.want {
             Want::Flows => flow.raw_packets = Vec::new(),
             Want::WithPackets => {
@@ -219,7 +228,7 @@ impl Searching {
 
 /// What is at a number of a table.
 pub(crate) enum Next<'t> {
-    Table(CaptureKey, &'t FlowTable),
+    Table(CaptureKey, &'t FlowTable, &'t Enriching),
     Nothing,
     End,
 }

@@ -8,6 +8,7 @@ use skydive_flow::FlowTable;
 use skydive_packet::file::Packet;
 
 use crate::CaptureError;
+use crate::enrich::Enriching;
 use crate::outbox::Outbox;
 use crate::pcapsocket::SocketSource;
 use crate::ring::RingSource;
@@ -25,6 +26,7 @@ pub(crate) struct Sink<'a> {
     pub(crate) table: &'a mut FlowTable,
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) counters: &'a mut CaptureCounters,
+    pub(crate) enriching: &'a Enriching,
 }
 
 /// Where a source registers what it waits for. Events carry the number of the capture and of the part of it.
@@ -44,8 +46,8 @@ impl Sink<'_> {
     /// Counts packets.
     #[inline]
     pub(crate) fn packets(&mut self, packets: &[Packet<'_>]) {
-        let Self { table, outbox, counters } = self;
-        table.packets(packets, |flow, told| outbox.push(flow, told, counters));
+        let Self { table, outbox, counters, enriching } = self;
+        table.packets(packets, |flow, told| outbox.push(flow, told, counters, enriching));
         counters.accounted += packets.len() as u64;
     }
 }

@@ -284,7 +284,7 @@ impl Work {
             self.searching = searching.step(|at| match slots.get(at) {
                 None => Next::End,
                 Some(None) => Next::Nothing,
-                Some(Some(running)) => Next::Table(running.key(), running.table()),
+                Some(Some(running)) => Next::Table(running.key(), running.table(), running.enriching()),
             });
             return;
         }

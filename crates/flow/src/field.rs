@@ -7,8 +7,8 @@ use skydive_packet::application::dns;
 use skydive_value::{FieldRef, Fields, Hint, Map, Path, ShortText, Value};
 
 use crate::{
-    Dhcp4, Extra, Flow, FlowId, Http, Icmp, IpMetric, Link, Mac, Metric, Network, Protocol, StreamMetric,
-    TcpSide, Tls, Transport, Vrrp,
+    Dhcp4, Extra, Flow, FlowId, Http, Icmp, IpMetric, Link, Mac, Metric, Network, Process, Protocol,
+    StreamMetric, TcpSide, Tls, Transport, Vrrp,
 };
 
 /// A field of flows.
@@ -192,6 +192,20 @@ fields! {
         HTTP_TARGET = "HTTP.Target", |h| str(&h.target);
         HTTP_HOST = "HTTP.Host", |h| str(&h.host);
     }
+    process_a {
+        PROCESS_A_PID = "Process.A.Pid", |p| int(p.pid);
+        PROCESS_A_NAME = "Process.A.Name", |p| str(&p.name);
+        PROCESS_A_PATH = "Process.A.Path", |p| str(&p.path);
+        PROCESS_A_CGROUP = "Process.A.Cgroup", |p| str(&p.cgroup);
+        PROCESS_A_CONTAINER_ID = "Process.A.ContainerID", |p| str(&p.container_id);
+    }
+    process_b {
+        PROCESS_B_PID = "Process.B.Pid", |p| int(p.pid);
+        PROCESS_B_NAME = "Process.B.Name", |p| str(&p.name);
+        PROCESS_B_PATH = "Process.B.Path", |p| str(&p.path);
+        PROCESS_B_CGROUP = "Process.B.Cgroup", |p| str(&p.cgroup);
+        PROCESS_B_CONTAINER_ID = "Process.B.ContainerID", |p| str(&p.container_id);
+    }
 }
 
 impl Fields for Flow {
@@ -214,14 +228,14 @@ impl Flow {
         if let Some(field) = self.field(path, &Hint::default()) {
             return Some(field.to_value());
         }
-        let group: Map = FIELDS
-            .iter()
-            .filter_map(|field| {
-                let (group, name) = field.name.split_once('.')?;
-                let wanted = path.segments().len() == 1 && path.first() == group;
-                wanted.then(|| Some((name, field.of(self)?.to_value())))?
-            })
-            .collect();
+        let asked = path.to_string();
+        let mut group = Map::new();
+        for field in FIELDS {
+            let own = field.name.strip_prefix(&asked).and_then(|rest| rest.strip_prefix('.'));
+            if let (Some(own), Some(value)) = (own, field.of(self)) {
+                group.set_path(&Path::parse(own), value.to_value());
+            }
+        }
         (!group.is_empty()).then(|| Value::from(group))
     }
 }
@@ -308,6 +322,14 @@ fn http(flow: &Flow) -> Option<&Http> {
     extra(flow)?.http.as_ref()
 }
 
+fn process_a(flow: &Flow) -> Option<&Process> {
+    flow.process.a.as_deref()
+}
+
+fn process_b(flow: &Flow) -> Option<&Process> {
+    flow.process.b.as_deref()
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "what a field of a flow is read as")]
 fn str(text: &str) -> Option<FieldRef<'_>> {
     Some(FieldRef::Str(text))
@@ -351,6 +373,7 @@ mod tests {
     use skydive_value::{Filter, Matcher, Test};
 
     use super::*;
+    use crate::Processes;
     use crate::testing::{dns_answer, flow};
 
     fn reads(flow: &Flow, path: &str) -> Option<Value> {
@@ -406,6 +429,21 @@ mod tests {
         assert_eq!(link.len(), 4);
         assert_eq!(link.get("ID"), Some(&Value::Int(5)));
         assert_eq!(reads(&flow(), "ICMP"), None);
+    }
+
+    #[test]
+    fn a_side_has_a_process_or_none() {
+        let curl =
+            Process { pid: 7, name: "curl".into(), path: "/usr/bin/curl".into(), ..Process::default() };
+        let flow = Flow { process: Processes { a: Some(curl.into()), b: None }, ..flow() };
+        assert!(Filter::text("Process.A.Name", "curl").and(Filter::int("Process.A.Pid", 7)).matches(&flow));
+        assert!(Filter::Field("Process.B.Name".into(), Test::Missing).matches(&flow));
+        let Some(Value::Map(sides)) = reads(&flow, "Process") else { panic!("no object") };
+        assert_eq!(sides.len(), 1);
+        assert_eq!(sides.lookup(&Path::parse("A.Path")).unwrap(), Some(Value::from("/usr/bin/curl")));
+        let Some(Value::Map(side)) = reads(&flow, "Process.A") else { panic!("no object") };
+        assert_eq!(side.get("Pid"), Some(&Value::Int(7)));
+        assert_eq!(reads(&flow, "Process.B"), None);
     }
 
     #[test]

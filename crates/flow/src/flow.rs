@@ -7,6 +7,7 @@ use skydive_packet::{LayerKind, LinkType};
 use skydive_value::{SmolStr, Timestamp};
 
 use crate::metric::Metric;
+use crate::process::Processes;
 
 /// An identifier of 64 bits, written in lower-case hexadecimal without leading zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +60,8 @@ pub struct Flow {
     pub raw_packets_captured: u64,
     /// What its application said, when asked for.
     pub extra: Option<Box<Extra>>,
+    /// Who speaks. A table leaves it empty; whoever knows the host's sockets fills it in.
+    pub process: Processes,
 }
 
 /// Two link addresses.

@@ -13,6 +13,7 @@ mod key;
 mod mac;
 mod metric;
 mod names;
+mod process;
 mod read;
 mod reassemble;
 mod record;
@@ -33,6 +34,7 @@ pub use flow::{
 pub use key::KeyMode;
 pub use mac::{Mac, MacError};
 pub use metric::Metric;
+pub use process::{Process, Processes};
 pub use read::{FlowRead, FlowReadError, FlowSearch, FlowsFound};
 pub use reassemble::Stream;
 pub use record::FlowView;

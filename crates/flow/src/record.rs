@@ -17,8 +17,8 @@ use crate::table::first_words::FirstWords;
 use crate::tcp::TcpState;
 use crate::tracking::Tracking;
 use crate::{
-    Extra, Finish, Flow, FlowId, Icmp, IcmpKind, IpMetric, Link, Metric, Network, RawPacket, StreamMetric,
-    TcpMetric, Transport, TransportProtocol,
+    Extra, Finish, Flow, FlowId, Icmp, IcmpKind, IpMetric, Link, Metric, Network, Processes, RawPacket,
+    StreamMetric, TcpMetric, Transport, TransportProtocol,
 };
 
 #[derive(Debug, Default)]
@@ -236,6 +236,7 @@ impl FlowView<'_> {
             raw_packets: more.map_or_else(Vec::new, |more| more.raw.clone()),
             raw_packets_captured: more.map_or(0, |more| more.raw_count),
             extra: more.and_then(|more| more.extra.clone()),
+            process: Processes::default(),
         }
     }
 }

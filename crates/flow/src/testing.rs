@@ -3,7 +3,7 @@
 use skydive_packet::application::dns;
 use skydive_value::Timestamp;
 
-use crate::{Finish, Flow, FlowId, Link, Metric, Network, Transport, TransportProtocol};
+use crate::{Finish, Flow, FlowId, Link, Metric, Network, Processes, Transport, TransportProtocol};
 
 /// A flow with link, network and transport layer.
 pub(crate) fn flow() -> Flow {
@@ -35,6 +35,7 @@ pub(crate) fn flow() -> Flow {
         raw_packets: Vec::new(),
         raw_packets_captured: 3,
         extra: None,
+        process: Processes::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::option;
@@ -12,8 +13,8 @@ use skydive_flow::dns::{
 };
 use skydive_flow::{
     Dhcp4, Direction, Extra, Finish, Flow, FlowId, FlowSearch, FlowSet, Http, Icmp, IcmpKind, IpMetric, Link,
-    LinkType, Metric, Network, RawPacket, Sort, StreamMetric, TcpMetric, TcpSide, Tls, Transport,
-    TransportProtocol, Vrrp,
+    LinkType, Metric, Network, Process, Processes, RawPacket, Sort, StreamMetric, TcpMetric, TcpSide, Tls,
+    Transport, TransportProtocol, Vrrp,
 };
 use skydive_proto::{
     FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStamp, FlowStats,
@@ -426,6 +427,13 @@ fn extra() -> impl Strategy<Value = Extra> {
     )
 }
 
+fn process() -> impl Strategy<Value = Process> {
+    (any::<u32>(), [text(), text(), text(), text()]).prop_map(|(pid, texts)| {
+        let [name, path, cgroup, container_id] = texts.map(Into::into);
+        Process { pid, name, path, cgroup, container_id }
+    })
+}
+
 fn raw_packet() -> impl Strategy<Value = RawPacket> {
     (time(), count(), vec(any::<u8>(), 0..20), any::<u16>()).prop_map(|(at, index, bytes, link)| RawPacket {
         at,
@@ -445,11 +453,13 @@ prop_compose! {
         tcp in option::of((tcp_side(), tcp_side()).prop_map(|(ab, ba)| Box::new(TcpMetric { ab, ba }))),
         ip in option::of((count(), count()).prop_map(|(fragments, fragment_errors)| IpMetric { fragments, fragment_errors })),
         extra in option::of(extra()),
+        process in (option::of(process()), option::of(process())),
     ) -> Flow {
+        let process = Processes { a: process.0.map(Arc::new), b: process.1.map(Arc::new) };
         let icmp = icmp.map(|(v6, kind, code, id)| Icmp { v6, kind: IcmpKind::ALL[kind], code, id });
         let layers_path = icmp.map_or("Ethernet/ARP", |icmp| if icmp.v6 { "IPv6/ICMPv6" } else { "IPv4/ICMPv4" });
         Flow {
-            layers_path: layers_path.into(), link, network, transport, icmp, last_update, tcp, ip,
+            layers_path: layers_path.into(), link, network, transport, icmp, last_update, tcp, ip, process,
             // Nothing said is no layer.
             extra: extra.filter(|extra| *extra != Extra::default()).map(Box::new),
             ..a_flow()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use skydive_flow::{FlowTable, TableConfig};
 use tokio::sync::watch;
 
+use crate::enrich::Enriching;
 use crate::outbox::Outbox;
 use crate::ring::RingSource;
 use crate::source::{Ready, Sink, Source, Watch};
@@ -17,6 +18,7 @@ pub(crate) struct Running {
     source: Source,
     table: FlowTable,
     counters: CaptureCounters,
+    enriching: Enriching,
     state: CaptureState,
     /// The state it ends in, and until when it may count what came before.
     ending: Option<(CaptureState, i64)>,
@@ -31,6 +33,7 @@ impl Running {
         key: CaptureKey,
         source: Source,
         table: TableConfig,
+        enriching: Enriching,
     ) -> (Self, watch::Receiver<CaptureStatus>) {
         let (status, receiver) = watch::channel(CaptureStatus::default());
         let running = Self {
@@ -38,6 +41,7 @@ impl Running {
             source,
             table: FlowTable::new(table),
             counters: CaptureCounters::default(),
+            enriching,
             state: CaptureState::Active,
             ending: None,
             status,
@@ -51,6 +55,10 @@ impl Running {
 
     pub(crate) fn table(&self) -> &FlowTable {
         &self.table
+    }
+
+    pub(crate) fn enriching(&self) -> &Enriching {
+        &self.enriching
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -68,22 +76,26 @@ impl Running {
     }
 
     pub(crate) fn read(&mut self, ready: Ready, now: i64, watch: &Watch<'_>, outbox: &mut Outbox) {
-        let Self { source, table, counters, .. } = self;
-        let fault = source.read(ready, now, watch, &mut Sink { table, outbox, counters });
+        let Self { source, table, counters, enriching, .. } = self;
+        let known = table.counters().flows;
+        let fault = source.read(ready, now, watch, &mut Sink { table, outbox, counters, enriching });
+        if table.counters().flows != known {
+            enriching.flows_began();
+        }
         if let Err(error) = fault {
             self.fail(error, now, watch);
         }
     }
 
     pub(crate) fn play(&mut self, now: i64, watch: &Watch<'_>, outbox: &mut Outbox) {
-        let Self { source, table, counters, .. } = self;
-        source.play(now, watch, &mut Sink { table, outbox, counters });
+        let Self { source, table, counters, enriching, .. } = self;
+        source.play(now, watch, &mut Sink { table, outbox, counters, enriching });
     }
 
     /// Lets time pass in the table. Says whether more is left to do.
     pub(crate) fn advance(&mut self, now: i64, outbox: &mut Outbox) -> bool {
-        let Self { table, counters, .. } = self;
-        table.advance_within(now, SLICE, |flow, told| outbox.push(flow, told, counters))
+        let Self { table, counters, enriching, .. } = self;
+        table.advance_within(now, SLICE, |flow, told| outbox.push(flow, told, counters, enriching))
     }
 
     /// Looks after the source and says how it is doing.
@@ -123,8 +135,8 @@ impl Running {
             self.source.shut(watch);
         }
         let is_late = now >= *until || now < *until - 2 * nanos(RingSource::RETIRED);
-        let Self { source, table, counters, .. } = self;
-        let is_all = source.drain(&mut Sink { table, outbox, counters });
+        let Self { source, table, counters, enriching, .. } = self;
+        let is_all = source.drain(&mut Sink { table, outbox, counters, enriching });
         if is_late && !is_all {
             self.counters.dropped += self.counters.waiting();
         }
@@ -138,12 +150,14 @@ impl Running {
 
     /// Closes the source and tells of all flows, waiting for who takes them, and then of its end.
     pub(crate) fn end(self: Box<Self>, mut outbox: Outbox) {
-        let Self { source, mut table, mut counters, ending, status, .. } = *self;
+        let Self { source, mut table, mut counters, enriching, ending, status, .. } = *self;
         drop(source);
         let table_counters = table.counters();
         table.finish(|flow, told| {
             if told.news {
-                counters.flows_lost += outbox.push_waiting(flow.to_flow());
+                let mut flow = flow.to_flow();
+                enriching.apply(&mut flow);
+                counters.flows_lost += outbox.push_waiting(flow);
             }
         });
         counters.flows_lost += outbox.flush_waiting();

@@ -30,7 +30,7 @@ fn nobody_who_takes_flows_makes_packets_wait() {
         return;
     }
     let mut rig = Rig::new(1);
-    let (captures, mut receiver) = Captures::start(1, rig.namespaces.clone(), clock()).unwrap();
+    let (captures, mut receiver) = Captures::start(1, rig.namespaces.clone(), clock(), None).unwrap();
     rig.captures = captures;
     let mut config = rig.config("udp and dst host 10.99.0.2");
     config.ring_bytes = 64 << 20;

@@ -121,7 +121,7 @@ impl Told {
 
 /// Threads that capture, by the system's clock, and what they tell.
 pub(crate) fn captures(threads: usize, namespaces: &Namespaces) -> (Captures, Told) {
-    let (captures, mut receiver) = Captures::start(threads, namespaces.clone(), clock()).unwrap();
+    let (captures, mut receiver) = Captures::start(threads, namespaces.clone(), clock(), None).unwrap();
     let flows = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&flows);
     let thread = std::thread::spawn(move || {

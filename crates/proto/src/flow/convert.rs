@@ -4,10 +4,11 @@
 //! original can write, count nothing.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use skydive_flow::{
     Dhcp4, Extra, Finish, Flow, FlowId, Http, Icmp, IcmpKind, IpMetric, Link, LinkType, Mac, Metric, Network,
-    Protocol, RawPacket, StreamMetric, TcpMetric, TcpSide, Tls, Transport, Vrrp,
+    Process, Processes, Protocol, RawPacket, StreamMetric, TcpMetric, TcpSide, Tls, Transport, Vrrp,
 };
 use skydive_value::{SmolStr, Timestamp};
 
@@ -62,6 +63,7 @@ impl From<&Flow> for wire::Flow {
             vrrp: extra.and_then(|extra| extra.vrrp.as_ref()).map(Into::into),
             tls: extra.and_then(|extra| extra.tls.as_ref()).map(Into::into),
             http: extra.and_then(|extra| extra.http.as_ref()).map(Into::into),
+            process: (!flow.process.is_empty()).then(|| Box::new((&flow.process).into())),
             last_update: flow.last_update.as_ref().map(Into::into),
             metric: Some((&flow.metric).into()),
             tcp: flow.tcp.as_deref().map(|tcp| Box::new(tcp.into())),
@@ -115,7 +117,45 @@ impl TryFrom<wire::Flow> for Flow {
             raw_packets: flow.raw_packets.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             raw_packets_captured: to_count(flow.raw_packets_captured),
             extra,
+            process: flow.process.map(|both| (*both).into()).unwrap_or_default(),
         })
+    }
+}
+
+impl From<&Processes> for wire::Processes {
+    fn from(Processes { a, b }: &Processes) -> Self {
+        Self { a: a.as_deref().map(Into::into), b: b.as_deref().map(Into::into) }
+    }
+}
+
+impl From<wire::Processes> for Processes {
+    fn from(wire::Processes { a, b }: wire::Processes) -> Self {
+        let process = |side: wire::Process| Arc::new(side.into());
+        Self { a: a.map(process), b: b.map(process) }
+    }
+}
+
+impl From<&Process> for wire::Process {
+    fn from(process: &Process) -> Self {
+        Self {
+            pid: process.pid,
+            name: process.name.to_string(),
+            path: process.path.to_string(),
+            cgroup: process.cgroup.to_string(),
+            container_id: process.container_id.to_string(),
+        }
+    }
+}
+
+impl From<wire::Process> for Process {
+    fn from(process: wire::Process) -> Self {
+        Self {
+            pid: process.pid,
+            name: process.name.into(),
+            path: process.path.into(),
+            cgroup: process.cgroup.into(),
+            container_id: process.container_id.into(),
+        }
     }
 }
 

@@ -48,6 +48,9 @@ pub(super) struct Flow {
     #[prost(message, tag = "1101")]
     #[serde(rename = "HTTP", skip_serializing_if = "Option::is_none")]
     pub(super) http: Option<Http>,
+    #[prost(message, boxed, tag = "1110")]
+    #[serde(rename = "Process", skip_serializing_if = "Option::is_none")]
+    pub(super) process: Option<Box<Processes>>,
     #[prost(message, tag = "31")]
     #[serde(rename = "LastUpdateMetric", skip_serializing_if = "Option::is_none")]
     pub(super) last_update: Option<FlowMetric>,
@@ -365,4 +368,35 @@ pub(super) struct Http {
     #[prost(string, tag = "3")]
     #[serde(rename = "host", skip_serializing_if = "spell::is_zero")]
     pub(super) host: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Processes {
+    #[prost(message, tag = "1")]
+    #[serde(rename = "A", skip_serializing_if = "Option::is_none")]
+    pub(super) a: Option<Process>,
+    #[prost(message, tag = "2")]
+    #[serde(rename = "B", skip_serializing_if = "Option::is_none")]
+    pub(super) b: Option<Process>,
+}
+
+#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Process {
+    #[prost(uint32, tag = "1")]
+    #[serde(rename = "Pid", skip_serializing_if = "spell::is_zero")]
+    pub(super) pid: u32,
+    #[prost(string, tag = "2")]
+    #[serde(rename = "Name", skip_serializing_if = "spell::is_zero")]
+    pub(super) name: String,
+    #[prost(string, tag = "3")]
+    #[serde(rename = "Path", skip_serializing_if = "spell::is_zero")]
+    pub(super) path: String,
+    #[prost(string, tag = "4")]
+    #[serde(rename = "Cgroup", skip_serializing_if = "spell::is_zero")]
+    pub(super) cgroup: String,
+    #[prost(string, tag = "5")]
+    #[serde(rename = "ContainerID", skip_serializing_if = "spell::is_zero")]
+    pub(super) container_id: String,
 }
