@@ -129,6 +129,21 @@ mod tests {
         }
     }
 
+    /// Recorded of the original.
+    #[test]
+    fn addresses_of_the_original() {
+        let cases: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/data/addresses.json")).unwrap();
+        for case in cases.as_array().unwrap() {
+            let expected = (case["error"] != true).then(|| Address {
+                host: case["host"].as_str().unwrap().to_owned(),
+                port: u16::try_from(case["port"].as_u64().unwrap()).unwrap(),
+            });
+            let read = Address::parse(case["text"].as_str().unwrap(), &|_| None);
+            assert_eq!(read.ok(), expected, "{case}");
+        }
+    }
+
     #[test]
     fn names_the_defect() {
         for (text, part) in [
