@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use skydive_graph::{BoxFuture, Edge, Graph, GraphRead, Mutation, Node, ReadError, Snapshot, Source, When};
 use skydive_query::{Answer, Cx, Kind, Limits, QueryError, Reads, Rows, View, execute, execute_on, parse};
@@ -120,6 +123,17 @@ fn limits_hold() {
     // Doubling at every step ends at the limit and not at the end of the memory.
     let doubling = format!("G.V('h0'){}", ".Both()".repeat(200));
     assert!(matches!(run(&doubling), Err(QueryError::TooMany(500))));
+}
+
+#[test]
+fn edges_that_come_again_and_again_are_copied_once() {
+    // Every interface leads to its host and back to all interfaces.
+    let graph = graph(2);
+    let answer = ask(&graph, &format!("G.V(){}.BothE()", ".Both()".repeat(8))).unwrap();
+    let Rows::Edges(edges) = answer.rows else { panic!("edges") };
+    let copies: HashSet<_> = edges.iter().map(Arc::as_ptr).collect();
+    assert!(edges.len() > 200_000, "{}", edges.len());
+    assert!(copies.len() < 100_000, "{} of {}", copies.len(), edges.len());
 }
 
 #[test]

@@ -5,6 +5,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use foldhash::HashMap;
+use skydive_graph::{Edge, EdgeView};
+use skydive_value::Id;
+
 use crate::operation::{Operation, Output};
 use crate::plan::{Early, Selection, Wish};
 use crate::run::Run;
@@ -119,6 +123,28 @@ struct FilteredWalk {
     selection: Selection,
 }
 
+/// Edges copied out of the graph. Where they are many the same ones come again and again: those are copied once, so that
+/// what a query holds is bounded by its rows and the graph.
+#[derive(Default)]
+struct Copies {
+    made: usize,
+    shared: HashMap<Id, Arc<Edge>>,
+}
+
+/// Copies made before they are shared: for fewer, a look-up costs more than it saves.
+const UNSHARED: usize = 1 << 16;
+
+impl Copies {
+    fn of(&mut self, edge: EdgeView<'_>) -> Arc<Edge> {
+        if self.made < UNSHARED {
+            self.made += 1;
+            return Arc::new(edge.to_edge());
+        }
+        let copy = || Arc::new(edge.to_edge());
+        self.shared.entry(edge.id().clone()).or_insert_with(copy).clone()
+    }
+}
+
 impl Step for Walk {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
         let filter = condition::optional(&self.args.given, self.args.offset)?;
@@ -150,12 +176,13 @@ impl Operation for FilteredWalk {
                 graph.each_edge_at(&node.id, way, run, |_, far| output.offer(&**far, || far.clone()))
             })?
             .finish(Rows::Nodes),
-            To::Incident(way) => Output::around(selection, run, rows.into_nodes()?, |node, output| {
-                graph.each_edge_at(&node.id, way, run, |edge, _| {
-                    output.offer(&edge, || Arc::new(edge.to_edge()))
-                })
-            })?
-            .finish(Rows::Edges),
+            To::Incident(way) => {
+                let mut copies = Copies::default();
+                Output::around(selection, run, rows.into_nodes()?, |node, output| {
+                    graph.each_edge_at(&node.id, way, run, |edge, _| output.offer(&edge, || copies.of(edge)))
+                })?
+                .finish(Rows::Edges)
+            }
             To::End(end) => Output::around(selection, run, rows.into_edges()?, |edge, output| {
                 let parent = (end != End::Child).then_some(&edge.parent);
                 let child = (end != End::Parent).then_some(&edge.child);
