@@ -8,12 +8,14 @@
 pub(crate) struct Budget {
     most: usize,
     held: usize,
+    /// Part of `held`.
+    lent: usize,
     refused: u64,
 }
 
 impl Budget {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, held: 0, refused: 0 }
+        Self { most, held: 0, lent: 0, refused: 0 }
     }
 
     /// Gives `old` bytes back and takes `new` ones. If that is too much nothing changes, and it is counted.
@@ -29,6 +31,24 @@ impl Budget {
 
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         self.exchange(0, bytes)
+    }
+
+    /// Takes bytes for what is of use for a while only: an eighth of the limit, so that it leaves room for what is kept.
+    /// Who finds no room loses little, and it is not counted.
+    pub(crate) fn lend(&mut self, bytes: usize) -> bool {
+        let lent = self.lent.saturating_add(bytes);
+        let is_room = lent <= self.most / 8 && self.held.saturating_add(bytes) <= self.most;
+        if is_room {
+            self.lent = lent;
+            self.held += bytes;
+        }
+        is_room
+    }
+
+    /// Gives back what was lent.
+    pub(crate) fn take_back(&mut self, bytes: usize) {
+        self.lent = self.lent.saturating_sub(bytes);
+        self.give(bytes);
     }
 
     pub(crate) fn give(&mut self, bytes: usize) {
@@ -47,7 +67,7 @@ impl Budget {
 
     /// Nothing is held any more.
     pub(crate) fn clear(&mut self) {
-        self.held = 0;
+        (self.held, self.lent) = (0, 0);
     }
 }
 
@@ -63,5 +83,10 @@ mod tests {
         assert_eq!((budget.held(), budget.refused()), (100, 2));
         budget.give(100);
         assert!(!budget.take(usize::MAX) && budget.take(100));
+        budget.give(60);
+        assert!(budget.lend(12) && !budget.lend(1));
+        assert_eq!((budget.held(), budget.refused()), (52, 3));
+        budget.take_back(12);
+        assert!(budget.take(59) && budget.lend(1) && !budget.lend(1));
     }
 }

@@ -442,11 +442,12 @@ impl FlowTable {
     }
 
     fn remove(&mut self, place: u32) {
-        let Some(record) = self.records.remove(place) else { return };
+        let Some(mut record) = self.records.remove(place) else { return };
         self.index.remove(record.hot.hash, place);
         self.names.give(record.cold.path);
         self.updates.remove_handle(record.cold.update);
         self.tcp.remove_handle(record.cold.tcp);
+        record.forget_first_words(&mut self.budget);
         if let Some(more) = &record.cold.more {
             self.budget.give(more.held());
         }

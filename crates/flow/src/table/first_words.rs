@@ -56,17 +56,17 @@ impl Record {
         let more = self.cold.more.as_mut();
         let Some(mut begun) = more.and_then(|more| more.begun.take_if(|begun| begun.from == from)) else {
             let words = FirstWords { from, next, bytes: Vec::new() };
-            if !self.read_words(wanted, payload, false, budget) && budget.take(words.held() + payload.len()) {
+            if !self.read_words(wanted, payload, false, budget) && budget.lend(words.held() + payload.len()) {
                 self.forget_first_words(budget);
                 self.more().begun = Some(Box::new(FirstWords { bytes: payload.to_vec(), ..words }));
             }
             return;
         };
-        if begun.next == sequence && begun.bytes.len() + payload.len() <= MAX && budget.take(payload.len()) {
+        if begun.next == sequence && begun.bytes.len() + payload.len() <= MAX && budget.lend(payload.len()) {
             begun.bytes.extend_from_slice(payload);
             begun.next = next;
             if self.read_words(wanted, &begun.bytes, true, budget) {
-                return budget.give(begun.held());
+                return budget.take_back(begun.held());
             }
         }
         self.more().begun = Some(begun);
@@ -75,7 +75,7 @@ impl Record {
     /// Waits for no more of what was begun.
     pub(super) fn forget_first_words(&mut self, budget: &mut Budget) {
         if let Some(begun) = self.cold.more.as_mut().and_then(|more| more.begun.take()) {
-            budget.give(begun.held());
+            budget.take_back(begun.held());
         }
     }
 

@@ -307,3 +307,18 @@ fn what_never_ends_is_not_waited_for() {
     assert_eq!(extra.http.unwrap().target.len(), 1024);
     assert!(table.budget.held() < 2048, "{}", table.budget.held());
 }
+
+#[test]
+fn what_is_begun_leaves_room_for_what_is_kept() {
+    let keep = |end: &[u8]| {
+        let config =
+            TableConfig { raw_packets: 0, reassemble: false, max_extra_bytes: 64 << 10, ..everything() };
+        let mut table = FlowTable::new(config);
+        for source in 0..100 {
+            feed(&mut table, T0, &tcp(source, 1, &[b"GET /".as_slice(), &[b'a'; 1000], end].concat()));
+        }
+        table.flows().filter(|flow| flow.to_flow().extra.is_some()).count()
+    };
+    let (whole, begun) = (keep(b" HTTP/1.1\r\n\r\n"), keep(b""));
+    assert!(whole < 100 && begun * 5 > whole * 4, "{begun} of {whole}");
+}
