@@ -29,7 +29,8 @@ pub(crate) const SERVER: Tag = Tag { name: "server", about: "The program itself.
 pub(crate) const GRAPH: Tag = Tag { name: "graph", about: "The graph, and queries of it." };
 pub(crate) const RESOURCES: Tag =
     Tag { name: "resources", about: "What clients make: nodes, edges and rules, all in the same way." };
-const TAGS: [Tag; 3] = [SERVER, GRAPH, RESOURCES];
+pub(crate) const FLOWS: Tag = Tag { name: "flows", about: "Flows." };
+const TAGS: [Tag; 4] = [SERVER, GRAPH, RESOURCES, FLOWS];
 
 const ABOUT: &str = "Topology of networks, live. Errors are plain text with a newline at the end, but where nothing \
                      is said of a body. Answers are compressed for those who accept `gzip` or `deflate`, and any \

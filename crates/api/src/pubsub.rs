@@ -10,7 +10,7 @@ use crate::filtered::Filters;
 use crate::route::Route;
 use crate::router::Serving;
 use crate::subscriber::{Area, route_of};
-use crate::{LiveGraph, Roster};
+use crate::{LiveGraph, Notices, Roster};
 
 /// Those who publish to a live graph and subscribe to it on one connection.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) fn route(pubsub: PubSub, filters: &Arc<Filters>, serving: &Arc<Servin
         filters: filters.clone(),
         serving: serving.clone(),
         encoded: Arc::default(),
+        // Those who publish hear of the graph alone, as ever.
+        notices: Notices::new(),
         publishes: true,
     })
 }

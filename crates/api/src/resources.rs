@@ -3,6 +3,7 @@
 //! One set of routes serves all of them. What is behind a kind is a [`Collection`]: rows of the store ([`stored`]),
 //! whose kinds stand in [`RESOURCES`], or elements of the live graph ([`crate::elements`]).
 
+mod capture;
 mod edge_rule;
 mod kind;
 mod node_rule;
@@ -25,7 +26,9 @@ use skydive_proto::{
     reason,
 };
 use skydive_value::Timestamp;
+use tokio::sync::Mutex;
 
+use crate::Topology;
 use crate::permission::Guard;
 use crate::respond;
 use crate::route::Route;
@@ -102,6 +105,8 @@ pub(crate) enum Refusal {
     Malformed(String),
     /// What was sent was read and makes no sense here.
     Wrong(String),
+    /// There is one like it already.
+    Duplicate,
     /// There is no such resource.
     Absent,
     /// What keeps the resources does not serve.
@@ -112,10 +117,15 @@ const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
 const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
 /// The routes of all kinds in a store.
-pub(crate) fn routes_of_store(store: &Arc<dyn ResourceStore>, serving: &Arc<Serving>) -> Vec<Route> {
+pub(crate) fn routes_of_store(
+    store: &Arc<dyn ResourceStore>,
+    graph: Option<&Arc<dyn Topology>>,
+    serving: &Arc<Serving>,
+) -> Vec<Route> {
     let route = |kind: &'static ResourceKind| {
         let (limits, clock) = (serving.settings.limits, serving.clock.clone());
-        let stored = Arc::new(Stored { kind, store: store.clone(), limits, clock });
+        let (store, graph) = (store.clone(), graph.cloned());
+        let stored = Arc::new(Stored { kind, store, graph, limits, clock, making: Mutex::default() });
         routes(kind.endpoint, &(kind.subject)(), stored, serving)
     };
     RESOURCES.iter().flat_map(route).collect()
@@ -227,6 +237,7 @@ fn refuse(refusal: Refusal, absent: Option<String>, serving: &Serving) -> Respon
     match refusal {
         Refusal::Malformed(text) => respond::malformed(serving, &text),
         Refusal::Wrong(text) => respond::error(StatusCode::BAD_REQUEST, text),
+        Refusal::Duplicate => respond::error(StatusCode::CONFLICT, "duplicated resource"),
         Refusal::Unavailable(text) => respond::error(StatusCode::SERVICE_UNAVAILABLE, text),
         Refusal::Absent => match absent {
             Some(text) => respond::error(StatusCode::NOT_FOUND, text),

@@ -67,33 +67,47 @@ pub(crate) fn malformed(serving: &Serving, reason: &str) -> Response {
     error(StatusCode::BAD_REQUEST, reason)
 }
 
-/// The body of a request, or the refusal of one that is too large, breaks off or does not come.
-pub(crate) async fn read_body(request: Request, max: usize, serving: &Serving) -> Result<Bytes, Response> {
-    let too_large = || {
-        serving.telemetry.oversized_body(max);
-        let mut response =
-            error(StatusCode::PAYLOAD_TOO_LARGE, format!("request body exceeds the limit of {max} bytes"));
-        response.headers_mut().insert(CONNECTION, CLOSE);
-        response
-    };
+/// The refusal of a body that is too large; counts it.
+pub(crate) fn too_large(max: usize, serving: &Serving) -> Response {
+    serving.telemetry.oversized_body(max);
+    let text = format!("request body exceeds the limit of {max} bytes");
+    let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, text);
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    response
+}
+
+/// The refusal of a body that does not come.
+pub(crate) fn not_coming() -> Response {
+    let mut response = error(StatusCode::REQUEST_TIMEOUT, "request body does not come");
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    response
+}
+
+/// Refuses a body that is announced as too large.
+#[expect(clippy::result_large_err, reason = "the refusal is the answer, made once per request")]
+pub(crate) fn admit_length(request: &Request, max: usize, serving: &Serving) -> Result<(), Response> {
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > max as u64) {
-        return Err(too_large());
+        return Err(too_large(max, serving));
     }
+    Ok(())
+}
+
+/// The body of a request, or the refusal of one that is too large, breaks off or does not come.
+pub(crate) async fn read_body(request: Request, max: usize, serving: &Serving) -> Result<Bytes, Response> {
+    admit_length(&request, max, serving)?;
     let mut body = Limited::new(request.into_body(), max);
     let mut collected = BytesMut::new();
     loop {
         let Ok(frame) = timeout(serving.settings.progress, body.frame()).await else {
-            let mut response = error(StatusCode::REQUEST_TIMEOUT, "request body does not come");
-            response.headers_mut().insert(CONNECTION, CLOSE);
-            return Err(response);
+            return Err(not_coming());
         };
         match frame {
             None => return Ok(collected.freeze()),
             // Trailers say nothing here.
             Some(Ok(frame)) => collected.extend_from_slice(frame.data_ref().map_or(&[], |bytes| bytes)),
-            Some(Err(fault)) if fault.is::<LengthLimitError>() => return Err(too_large()),
+            Some(Err(fault)) if fault.is::<LengthLimitError>() => return Err(too_large(max, serving)),
             Some(Err(fault)) => {
                 return Err(malformed(serving, &format!("request body breaks off: {fault}")));
             }

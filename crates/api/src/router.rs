@@ -21,10 +21,10 @@ use crate::filtered::Filters;
 use crate::permission::{self, Guard};
 use crate::route::Route;
 use crate::{
-    AgentEndpoint, ApiSettings, ApiTelemetry, ConfigKeys, Elements, Page, Permission, PubSub, Publications,
-    StatusReport, Subscriptions, Topology, agent_link, compression, config_key, cors, docs, elements,
-    identity, login, metrics, openapi, page, publisher, pubsub, resources, respond, status, steps,
-    subscriber, topology,
+    AgentEndpoint, ApiSettings, ApiTelemetry, ConfigKeys, Elements, FlowEndpoint, FlowSubscriptions, Page,
+    PcapImport, Permission, PubSub, Publications, StatusReport, Subscriptions, Topology, agent_link,
+    compression, config_key, cors, docs, elements, flow_link, flow_subscriber, identity, login, metrics,
+    openapi, page, pcap, publisher, pubsub, resources, respond, status, steps, subscriber, topology,
 };
 
 /// What a server serves. Routes of absent areas do not exist.
@@ -49,6 +49,12 @@ pub struct Areas {
     pub pubsub: Option<PubSub>,
     /// `/ws/agent/topology`.
     pub agents: Option<AgentEndpoint>,
+    /// `/ws/agent/flow`.
+    pub flows: Option<FlowEndpoint>,
+    /// `/ws/subscriber/flow`.
+    pub flow_subscriptions: Option<FlowSubscriptions>,
+    /// `/api/pcap`.
+    pub pcap: Option<Arc<dyn PcapImport>>,
     /// `/metrics`.
     pub metrics: Option<Arc<Registry>>,
     /// `/` and its files.
@@ -91,6 +97,9 @@ impl Areas {
             publications: None,
             pubsub: None,
             agents: None,
+            flows: None,
+            flow_subscriptions: None,
+            pcap: None,
             metrics: None,
             page: None,
         }
@@ -129,11 +138,14 @@ pub(crate) fn router(areas: Areas, serving: Serving, permission: Box<dyn Permiss
 /// All routes, the document that describes them last.
 fn routes(areas: Areas, serving: &Arc<Serving>, permission: &dyn Permission) -> Vec<Route> {
     let mut routes = vec![identity::route(serving), login::route(permission, serving)];
+    let graph = areas.topology.clone();
     if let Some(area) = areas.topology {
         routes.extend([topology::route(area, serving), steps::route()]);
     }
     routes.extend(areas.elements.iter().flat_map(|area| elements::routes_of_graph(area, serving)));
-    routes.extend(areas.resources.iter().flat_map(|store| resources::routes_of_store(store, serving)));
+    routes.extend(
+        areas.resources.iter().flat_map(|store| resources::routes_of_store(store, graph.as_ref(), serving)),
+    );
     routes.extend(areas.config.map(config_key::route));
     routes.extend(areas.status.map(status::route));
     routes.extend(areas.publications.map(|area| publisher::route(area, serving)));
@@ -143,6 +155,9 @@ fn routes(areas: Areas, serving: &Arc<Serving>, permission: &dyn Permission) -> 
         routes.push(subscriber::route(area, &filters, serving));
     }
     routes.extend(areas.agents.map(|area| agent_link::route(area, serving)));
+    routes.extend(areas.flows.map(|area| flow_link::route(area, serving)));
+    routes.extend(areas.flow_subscriptions.map(|area| flow_subscriber::route(area, serving)));
+    routes.extend(areas.pcap.map(|area| pcap::route(area, serving)));
     routes.extend(areas.metrics.map(metrics::route));
     routes.extend(areas.page.map(page::routes).into_iter().flatten());
     routes.extend(docs::routes());

@@ -152,6 +152,24 @@ impl Speaker {
 
     /// The next message, or why there will be none. Keeps the connection alive meanwhile. Safe to drop while waiting.
     pub(crate) async fn next(&mut self) -> Result<Envelope, Parting> {
+        self.hear(Self::poll_heard).await
+    }
+
+    /// The same as it came, for endpoints whose messages have no envelope.
+    pub(crate) async fn next_frame(&mut self) -> Result<Bytes, Parting> {
+        self.hear(|speaker, _| match speaker.ahead.take() {
+            None => Poll::Pending,
+            Some(Ahead::End(parting)) => Poll::Ready(Err(parting)),
+            Some(Ahead::Frame(frame)) => Poll::Ready(Ok(frame)),
+        })
+        .await
+    }
+
+    /// What `poll_heard` makes of what is read; pending when it passes over it.
+    async fn hear<T>(
+        &mut self,
+        mut poll_heard: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Parting>>,
+    ) -> Result<T, Parting> {
         self.pulse.was_away(Instant::now());
         let stop = self.serving.stop.clone();
         let mut stopped = pin!(stop.cancelled());
@@ -161,7 +179,7 @@ impl Speaker {
                 return Poll::Ready(Err(Parting::Close(code::GOING_AWAY, "stopping".to_owned())));
             }
             loop {
-                if let Poll::Ready(heard) = self.poll_heard(cx) {
+                if let Poll::Ready(heard) = poll_heard(self, cx) {
                     return Poll::Ready(heard);
                 }
                 if let Poll::Ready(parting) = self.poll_alive(cx, false) {

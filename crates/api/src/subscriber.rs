@@ -21,7 +21,8 @@ use skydive_proto::{
 };
 use skydive_query::{Cx, Query};
 use skydive_value::Filter;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::task::spawn_blocking;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -33,7 +34,7 @@ use crate::roster::Seat;
 use crate::route::Route;
 use crate::router::Serving;
 use crate::speaker::{Parting, Speaker, close_at_once, code, conn_status, frame};
-use crate::{Backlog, Ended, LiveGraph, Roster, Subscription, respond};
+use crate::{Backlog, Ended, LiveGraph, Notices, Roster, Subscription, respond};
 
 /// The subscriptions to a live graph.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Subscriptions {
     pub live: LiveGraph,
     /// Who is connected.
     pub roster: Roster,
+    /// What is told beside the graph.
+    pub notices: Notices,
 }
 
 /// What an endpoint needs.
@@ -53,6 +56,8 @@ pub(crate) struct Area {
     pub(crate) serving: Arc<Serving>,
     /// Of the whole graph.
     pub(crate) encoded: Arc<EncodedBatches>,
+    /// What is told beside the graph.
+    pub(crate) notices: Notices,
     /// Whether its clients publish too.
     pub(crate) publishes: bool,
 }
@@ -66,6 +71,7 @@ struct Session {
     filter: Option<Query>,
     events: Subscription,
     encoded: Arc<EncodedBatches>,
+    notices: broadcast::Receiver<Arc<Envelope>>,
     /// What happened while a graph was written and sent; goes before `events`.
     behind: Backlog,
     /// Frames handed to the socket and not known to be written.
@@ -81,7 +87,7 @@ const FRAMES_PER_TURN: usize = 256;
 const LARGE: usize = 1000;
 
 pub(crate) fn route(subscriptions: Subscriptions, filters: &Arc<Filters>, serving: &Arc<Serving>) -> Route {
-    let Subscriptions { live, roster } = subscriptions;
+    let Subscriptions { live, roster, notices } = subscriptions;
     route_of(Area {
         path: PATH,
         live,
@@ -89,6 +95,7 @@ pub(crate) fn route(subscriptions: Subscriptions, filters: &Arc<Filters>, servin
         filters: filters.clone(),
         serving: serving.clone(),
         encoded: Arc::default(),
+        notices,
         publishes: false,
     })
 }
@@ -150,8 +157,9 @@ async fn run(
     };
     let behind = Backlog::new(bound, area.live.counters().folded.clone());
     let encoded = area.encoded.clone();
+    let notices = area.notices.listen();
     let mut session =
-        Session { area, speaker, handshake, filter: None, events, encoded, behind, owed: 0, intake };
+        Session { area, speaker, handshake, filter: None, events, encoded, notices, behind, owed: 0, intake };
     let parting = match filter {
         None => session.talk().await,
         Some(filter) => match session.choose(filter).await {
@@ -181,6 +189,15 @@ impl Session {
                     Ok(batch) => self.tell(&batch).await,
                     Err(Ended::Lost { messages }) => Err(self.lost(messages)),
                     Err(Ended::Stopped) => Err(stopping()),
+                },
+                notice = self.notices.recv() => match notice {
+                    Ok(notice) if self.handshake.wants(&notice.namespace) => {
+                        let frame = frame(&notice, self.speaker.protocol());
+                        self.speaker.send([frame]).await
+                    }
+                    Ok(_) => Ok(()),
+                    Err(RecvError::Lagged(messages)) => Err(self.lost(messages)),
+                    Err(RecvError::Closed) => Err(stopping()),
                 },
             };
             match turn {

@@ -35,7 +35,7 @@ pub struct ApiTelemetry {
 
 /// Lets one log line through per second; what is held back is in the counters. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OncePerSecond(Arc<Mutex<Option<Instant>>>);
+pub struct OncePerSecond(Arc<Mutex<Option<Instant>>>);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -209,7 +209,8 @@ impl Dropped {
 }
 
 impl OncePerSecond {
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
+    /// Whether a line may be written now; the next one may in a second.
+    pub fn is_due(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = last.is_none_or(|last| now - last >= Duration::from_secs(1));
         if is_due {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use skydive_proto::{Envelope, EnvelopeError, Handshake, Protocol, header};
@@ -295,6 +296,12 @@ impl Connection {
     /// Writes a message now, before those that are queued.
     pub async fn send(&mut self, message: &Envelope) -> Result<(), Ended> {
         self.pending.push_back(frame(message, self.protocol));
+        self.write_pending().await
+    }
+
+    /// The same for a message without an envelope.
+    pub async fn send_bytes(&mut self, message: Bytes) -> Result<(), Ended> {
+        self.pending.push_back(Message::Binary(message));
         self.write_pending().await
     }
 

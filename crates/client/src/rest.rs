@@ -43,6 +43,8 @@ pub enum Collection {
     NodeRules,
     /// Rules that link nodes.
     EdgeRules,
+    /// Captures.
+    Captures,
 }
 
 /// One operation of a JSON patch (RFC 6902).
@@ -222,6 +224,21 @@ impl Rest {
         self.submit(Method::POST, &collection.path(), json.into()).await
     }
 
+    /// The same of one that goes by itself after some time.
+    pub async fn create_for(
+        &self,
+        collection: Collection,
+        json: impl Into<reqwest::Body>,
+        ttl: Option<Duration>,
+    ) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url(&collection.path());
+        let mut request = self.client.post(&url).header("content-type", "application/json").body(json);
+        if let Some(ttl) = ttl {
+            request = request.header(header::RESOURCE_TTL, format!("{}ms", ttl.as_millis()));
+        }
+        self.send(url, request).await
+    }
+
     /// Changes one; 200 with the resource after it, 304 when that changes nothing.
     pub async fn patch(
         &self,
@@ -290,6 +307,7 @@ impl Collection {
             Self::Nodes => "node",
             Self::Edges => "edge",
             Self::NodeRules => "noderule",
+            Self::Captures => "capture",
             Self::EdgeRules => "edgerule",
         }
     }

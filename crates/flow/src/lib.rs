@@ -17,6 +17,7 @@ mod process;
 mod read;
 mod reassemble;
 mod record;
+mod replay;
 mod set;
 mod slab;
 mod table;
@@ -38,6 +39,7 @@ pub use process::{Process, Processes};
 pub use read::{FlowRead, FlowReadError, FlowSearch, FlowsFound};
 pub use reassemble::Stream;
 pub use record::FlowView;
+pub use replay::Replay;
 pub use set::{Direction, FlowSet, Merge, Sort};
 // Whoever reads a flow meets these.
 pub use skydive_packet::LinkType;

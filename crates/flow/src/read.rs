@@ -40,6 +40,9 @@ pub enum FlowReadError {
     /// Only flows of now are known.
     #[error("No storage backend has been configured")]
     NoHistory,
+    /// More nodes are named than can be asked for.
+    #[error("flows of too many nodes are asked for at once")]
+    TooLarge,
     /// Nobody here has flows.
     #[error("flows are not served here")]
     NotServed,

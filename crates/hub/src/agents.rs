@@ -7,16 +7,21 @@ use skydive_graph::{BoxFuture, Mutation, Source};
 use skydive_proto::{Envelope, GraphMessage, MessageError, graph_type, namespace, reason, sync_reply};
 use skydive_value::{Clock, SmolStr};
 
+use crate::hosts::{Hosts, Seat};
+
 /// The hub's end of all agent links.
 pub(crate) struct Agents {
     pub(crate) live: LiveGraph,
     pub(crate) clock: Clock,
+    /// Those that are connected, for questions.
+    pub(crate) hosts: Hosts,
 }
 
 struct Session {
     live: LiveGraph,
     clock: Clock,
     origin: SmolStr,
+    seat: Seat,
     /// Whether the agent has brought anything: one for which this analyzer was never the master leaves nothing.
     has_spoken: bool,
 }
@@ -72,10 +77,12 @@ impl AgentLink for Agents {
         let handshake = &agent.handshake;
         let origin = SmolStr::from(format!("{}.{}", handshake.client_type, handshake.host_id));
         tracing::info!(%origin, addr = %agent.addr, "agent linked");
+        let seat = self.hosts.join(handshake.host_id.clone(), agent.outgoing.clone());
         Ok(Box::new(Session {
             live: self.live.clone(),
             clock: self.clock.clone(),
             origin,
+            seat,
             has_spoken: false,
         }))
     }
@@ -85,6 +92,7 @@ impl AgentSession for Session {
     fn message(&mut self, message: Envelope) -> BoxFuture<'_, Result<Option<Envelope>, String>> {
         Box::pin(async move {
             if message.namespace != namespace::GRAPH {
+                let Some(message) = self.seat.answer(message) else { return Ok(None) };
                 tracing::debug!(origin = %self.origin, namespace = message.namespace, "message of an unknown kind");
                 return Ok(None);
             }
@@ -138,7 +146,7 @@ mod tests {
         let clock = Clock::new(|| Timestamp::EPOCH);
         let (live, owner) = LiveGraph::new(clock.clone(), Box::new(|_, _| Vec::new()));
         tokio::spawn(owner.run(CancellationToken::new()));
-        Agents { live, clock }
+        Agents { live, clock, hosts: Hosts::default() }
     }
 
     fn link(agents: &Agents, host_id: &str) -> Box<dyn AgentSession> {

@@ -6,11 +6,16 @@
 
 mod agents;
 mod analyzer_probes;
+mod captures;
 mod config;
+mod flow_intake;
+mod flows;
+mod hosts;
+mod imported;
 mod rules;
 mod run;
 mod status;
 
 pub use analyzer_probes::{AnalyzerProbe, ProbeLine, Said};
-pub use config::HubConfig;
+pub use config::{FlowSettings, HubConfig};
 pub use run::{Hub, HubError};

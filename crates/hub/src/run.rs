@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    AgentEndpoint, ApiTelemetry, Areas, BindError, ConfigKeys, Elements, Listener, LiveGraph, LiveOwner,
-    NoAuth, Page, PubSub, Publications, Queries, Roster, Server, Subscriptions,
+    AgentEndpoint, ApiTelemetry, Areas, BindError, ConfigKeys, Elements, FlowEndpoint, FlowNews,
+    FlowSubscriptions, Listener, LiveGraph, LiveOwner, NoAuth, Notices, Page, PubSub, Publications, Queries,
+    Roster, Server, Subscriptions,
 };
 use skydive_proto::{Identity, ResourceStore, role};
 use thiserror::Error;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::HubConfig;
 use crate::agents::{Agents, SharedLink};
 use crate::analyzer_probes::{AnalyzerProbe, AnalyzerProbes};
+use crate::captures::Captures;
+use crate::flow_intake::{Datagrams, FlowIntake, FlowTelemetry};
+use crate::hosts::Hosts;
+use crate::imported::Imported;
 use crate::rules::Rules;
 use crate::status::Report;
+use crate::{FlowSettings, HubConfig};
 
 /// A hub that cannot start.
 #[derive(Debug, Error)]
@@ -25,15 +30,27 @@ pub enum HubError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// Datagrams of flows cannot be received there.
+    #[error("cannot receive datagrams of flows on {address} (`flow.protocol: websocket` needs none)")]
+    Datagrams {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The owner of the graph ended by itself.
     #[error("defect: {0}")]
     Defect(String),
 }
 
+/// How often another port is tried when any is good.
+const ATTEMPTS: usize = 10;
+
 /// A hub that listens and does not answer yet.
 pub struct Hub {
     config: HubConfig,
     listener: Listener,
+    datagrams: Option<Datagrams>,
     live: LiveGraph,
     owner: LiveOwner,
     resources: Option<Arc<dyn ResourceStore>>,
@@ -44,9 +61,9 @@ pub struct Hub {
 impl Hub {
     /// Takes the address; from here on connections wait until [`Hub::run`] answers them.
     pub async fn bind(config: HubConfig, listen: &str) -> Result<Self, HubError> {
-        let listener = Listener::bind(listen).await?;
+        let (listener, datagrams) = bind(listen, config.flows.datagrams).await?;
         let (live, owner) = LiveGraph::new(config.clock.clone(), Box::new(|_, _| Vec::new()));
-        Ok(Self { config, listener, live, owner, resources: None, keys: None, probes: Vec::new() })
+        Ok(Self { config, listener, datagrams, live, owner, resources: None, keys: None, probes: Vec::new() })
     }
 
     /// With the resources of `store`, which it serves and applies.
@@ -79,7 +96,7 @@ impl Hub {
 
     /// Runs until `stop`; everything it started has ended when it returns.
     pub async fn run(self, stop: CancellationToken) -> Result<(), HubError> {
-        let Self { config, listener, live, owner, resources, keys, probes } = self;
+        let Self { config, listener, datagrams, live, owner, resources, keys, probes } = self;
         let probes = AnalyzerProbes::new(live.clone(), probes);
         let stopping = stop.clone();
         let telemetry = ApiTelemetry::default();
@@ -88,7 +105,15 @@ impl Hub {
         live.register(&mut registry);
         let (agents, subscribers) = (Roster::new(), Roster::new());
         let (publishers, pub_subs) = (Roster::new(), Roster::new());
-        let link: SharedLink = Arc::new(Agents { live: live.clone(), clock: config.clock.clone() });
+        let (news, flow_subscribers, flow_telemetry) =
+            (FlowNews::new(), Roster::new(), FlowTelemetry::default());
+        flow_telemetry.register(&mut registry);
+        let FlowSettings { buffer, delay, table, .. } = config.flows;
+        let intake = FlowIntake::new(buffer, delay, news.clone(), flow_telemetry.clone());
+        let imported = Imported::new(table, news.clone(), config.clock.clone(), flow_telemetry.clone());
+        let (hosts, notices) = (Hosts::default(), Notices::new());
+        let link: SharedLink =
+            Arc::new(Agents { live: live.clone(), clock: config.clock.clone(), hosts: hosts.clone() });
         let areas = Areas {
             identity: Identity {
                 host: config.host_id.to_string(),
@@ -108,14 +133,23 @@ impl Hub {
                 subscribers: subscribers.clone(),
                 publishers: publishers.clone(),
                 pub_subs: pub_subs.clone(),
+                flow_subscribers: flow_subscribers.clone(),
+                flows: flow_telemetry,
                 telemetry: telemetry.clone(),
                 live: live.clone(),
                 probes: probes.states(),
             })),
             publications: Some(Publications { live: live.clone(), roster: publishers }),
             pubsub: Some(PubSub { live: live.clone(), roster: pub_subs }),
-            subscriptions: Some(Subscriptions { live: live.clone(), roster: subscribers }),
+            subscriptions: Some(Subscriptions {
+                live: live.clone(),
+                roster: subscribers,
+                notices: notices.clone(),
+            }),
             agents: Some(AgentEndpoint { link, roster: agents }),
+            flows: Some(FlowEndpoint { link: Arc::new(intake.clone()), roster: Roster::new() }),
+            flow_subscriptions: Some(FlowSubscriptions { news, roster: flow_subscribers }),
+            pcap: Some(Arc::new(imported.clone())),
             metrics: Some(Arc::new(registry)),
             page: Some(Page::embedded()),
         };
@@ -123,6 +157,15 @@ impl Hub {
             max_query_bytes: config.api.limits.query_bytes,
             max_steps: config.api.limits.query_steps,
         };
+        let captures = resources.clone().map(|store| Captures {
+            live: live.clone(),
+            store,
+            hosts,
+            notices,
+            limits,
+            clock: config.clock.clone(),
+            startup: config.startup_capture.clone(),
+        });
         let rules = resources.map(|store| Rules {
             live: live.clone(),
             store,
@@ -135,7 +178,9 @@ impl Hub {
         let server = Server::new(areas, config.api, telemetry, Box::new(NoAuth), config.clock, stop);
         let mut owner = tokio::spawn(owner.run(graph_stop.clone()));
         let rules = tokio::spawn(run_rules(rules, stopping.clone()));
+        let captures = tokio::spawn(run_captures(captures, stopping.clone()));
         let probes = tokio::spawn(probes.run(stopping.clone()));
+        let flows = tokio::spawn(run_flows(intake, datagrams, imported, stopping.clone()));
         let mut serving = pin!(server.run(listener));
         let ended = tokio::select! {
             () = &mut serving => None,
@@ -146,15 +191,66 @@ impl Hub {
             stopping.cancel();
             serving.await;
             defect(rules.await)?;
+            defect(captures.await)?;
             defect(probes.await)?;
+            defect(flows.await.flatten())?;
             return Err(HubError::Defect(
                 ended.err().map_or("the graph has ended".to_owned(), |e| e.to_string()),
             ));
         }
         defect(rules.await)?;
+        defect(captures.await)?;
         defect(probes.await)?;
+        defect(flows.await.flatten())?;
         graph_stop.cancel();
         defect(owner.await)
+    }
+}
+
+/// Takes the address for connections, and for datagrams if there are to be any.
+async fn bind(listen: &str, datagrams: bool) -> Result<(Listener, Option<Datagrams>), HubError> {
+    let mut attempts = ATTEMPTS;
+    loop {
+        let listener = Listener::bind(listen).await?;
+        if !datagrams {
+            return Ok((listener, None));
+        }
+        let address = listener.address();
+        attempts -= 1;
+        match Datagrams::bind(address).await {
+            Ok(datagrams) => return Ok((listener, Some(datagrams))),
+            // Any port was asked for, and that one is free for connections only.
+            Err(_) if listen.ends_with(":0") && attempts > 0 => {}
+            Err(source) => return Err(HubError::Datagrams { address, source }),
+        }
+    }
+}
+
+/// Takes flows in and tells of them. Decoding them may keep a processor busy, so that it is a task of its own.
+async fn run_flows(
+    intake: FlowIntake,
+    datagrams: Option<Datagrams>,
+    imported: Imported,
+    stop: CancellationToken,
+) -> Result<(), JoinError> {
+    let mut tasks = JoinSet::new();
+    if let Some(datagrams) = datagrams {
+        tasks.spawn(datagrams.receive(intake.clone(), stop.clone()));
+    }
+    tasks.spawn({
+        let stop = stop.clone();
+        async move { intake.deliver(stop).await }
+    });
+    tasks.spawn(async move { imported.expire(stop).await });
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+async fn run_captures(captures: Option<Captures>, stop: CancellationToken) {
+    if let Some(captures) = captures {
+        captures.run(stop).await;
     }
 }
 

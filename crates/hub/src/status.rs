@@ -8,6 +8,7 @@ use skydive_proto::{AnalyzerStatus, Election, Losses, ProbeStatus};
 use skydive_value::{Filter, Value};
 
 use crate::analyzer_probes::ProbeStates;
+use crate::flow_intake::FlowTelemetry;
 
 /// Who is connected, what agents miss, and what was lost.
 pub(crate) struct Report {
@@ -15,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) subscribers: Roster,
     pub(crate) publishers: Roster,
     pub(crate) pub_subs: Roster,
+    pub(crate) flow_subscribers: Roster,
+    pub(crate) flows: FlowTelemetry,
     pub(crate) telemetry: ApiTelemetry,
     pub(crate) live: LiveGraph,
     pub(crate) probes: ProbeStates,
@@ -35,6 +38,8 @@ impl StatusReport for Report {
                 subscribers: self.subscribers.statuses(),
                 publishers: self.publishers.statuses(),
                 pub_subs: self.pub_subs.statuses(),
+                flow_subscribers: self.flow_subscribers.statuses(),
+                flows: self.flows.status(),
                 alerts: Election { is_master: true },
                 captures: Election { is_master: true },
                 probes: probes.into_iter().map(|(name, probe)| (name.to_owned(), probe)).collect(),

@@ -89,7 +89,21 @@ object! {
     }
 }
 
+/// Kinds of which several captures run on one node side by side; the default of most nodes is one of them.
+const SEVERAL: [&str; 3] = ["", "afpacket", "pcap"];
+
 impl Capture {
+    /// Whether another one beside it would capture the same once more.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let is_same = (&self.kind, &self.gremlin_query) == (&other.kind, &other.gremlin_query);
+        is_same && (self.bpf_filter == other.bpf_filter || !SEVERAL.contains(&self.kind.as_str()))
+    }
+
+    /// Its JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a capture is JSON")
+    }
+
     /// Reads one from JSON.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         let members: CaptureMembers = read(json)?;

@@ -68,6 +68,6 @@ pub use schema::{
 };
 pub use shape::{Example, Shape};
 pub use status::{
-    AgentStatus, AnalyzerLink, AnalyzerStatus, CaptureTotals, ConnStatus, Election, FilterMode, Losses, Peers,
-    ProbeStatus,
+    AgentStatus, AnalyzerLink, AnalyzerStatus, CaptureTotals, ConnStatus, Election, FilterMode, FlowsSent,
+    FlowsStatus, Losses, Peers, ProbeStatus,
 };

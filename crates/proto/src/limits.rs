@@ -5,6 +5,8 @@
 pub struct Limits {
     /// Body of a REST request, bytes.
     pub rest_body: usize,
+    /// Capture file that is imported, bytes.
+    pub capture_file: usize,
     /// Text of a query, bytes.
     pub query_bytes: usize,
     /// Steps of a query.
@@ -19,6 +21,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             rest_body: 16 << 20,
+            capture_file: 1 << 30,
             query_bytes: 64 << 10,
             query_steps: 256,
             ws_message: 16 << 20,

@@ -154,6 +154,45 @@ impl Shape {
         Self::named("NewEdgeRule", schema)
     }
 
+    /// A capture to be made.
+    pub fn new_capture() -> Self {
+        let query =
+            json!({ "type": "string", "minLength": 1, "description": "A query; captures on its nodes." });
+        let kind = json!({
+            "type": ["string", "null"],
+            "description": "Kind of capture; the default of the node's type when absent.",
+            "enum": [null, "", "afpacket", "pcap", "pcapsocket", "ebpf", "sflow", "ovssflow", "ovsmirror",
+                "ovsnetflow", "dpdk"],
+        });
+        let within = |about: &str, least: i64, most: i64| json!({ "type": ["integer", "null"], "minimum": least, "maximum": most, "description": about });
+        let yes = |about: &str| json!({ "type": ["boolean", "null"], "description": about });
+        let header_size = json!({ "description": "Bytes looked at of a packet; 0 for the default.", "oneOf": [
+            { "type": "integer", "const": 0 },
+            { "type": "integer", "minimum": 14, "maximum": 4096 },
+        ]});
+        let mode =
+            json!({ "enum": [null, "", "L2", "L3"], "description": "Which addresses identify a flow." });
+        let own = [
+            ("GremlinQuery", query),
+            ("BPFFilter", optional_text("Packets that are counted, in tcpdump's language; all when empty.")),
+            ("Type", kind),
+            ("Port", within("Port of a collector; 0 for the default.", 0, 65_535)),
+            ("SamplingRate", within("Of sFlow.", 0, i64::from(u32::MAX))),
+            ("PollingInterval", within("Seconds between counter samples of sFlow.", 0, i64::from(u32::MAX))),
+            ("RawPacketLimit", within("Packets kept of each flow.", 0, 10)),
+            ("HeaderSize", header_size),
+            ("ExtraTCPMetric", yes("TCP in detail.")),
+            ("IPDefrag", yes("Puts fragments together.")),
+            ("ReassembleTCP", yes("Puts TCP streams together.")),
+            ("LayerKeyMode", mode),
+            ("ExtraLayers", within("Sum of VRRP 1, DNS 2, DHCPv4 4, TLS 8, HTTP 16.", 0, 31)),
+            ("Target", optional_text("Where packets or flows are sent, `address:port`.")),
+            ("TargetType", json!({ "enum": [null, "", "local", "netflowv5", "erspanv1"] })),
+        ];
+        let schema = object("What is to be captured.", &["GremlinQuery"], described().into_iter().chain(own));
+        Self::named("NewCapture", schema)
+    }
+
     /// A patch of RFC 6902.
     pub fn json_patch() -> Self {
         let pointer =
@@ -238,6 +277,17 @@ impl Example {
             "Metadata": { "RelationType": "layer2" },
         });
         Self { about: "a switch with the interface on it", json }
+    }
+
+    /// A capture.
+    pub fn capture() -> Self {
+        let json = json!({
+            "Name": "web",
+            "GremlinQuery": "G.V().Has('Name','eth0')",
+            "BPFFilter": "tcp port 80",
+            "ExtraTCPMetric": true,
+        });
+        Self { about: "web traffic of an interface", json }
     }
 
     /// Queries.

@@ -153,6 +153,38 @@ pub struct CaptureTotals {
     pub shedding: Vec<String>,
 }
 
+/// What an agent sent of its flows since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FlowsSent {
+    /// Flows sent to analyzers.
+    pub sent: u64,
+    /// Those of them that went without some of the packets kept with them, as a datagram has no room for these.
+    pub cut: u64,
+    /// Flows that were not sent: no analyzer was connected, or none took them.
+    pub unsent: u64,
+}
+
+/// What became of flows on their way to an analyzer, since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FlowsStatus {
+    /// Flows received from agents.
+    pub received: u64,
+    /// Flows that could not be read.
+    pub refused: u64,
+    /// Datagrams and messages that carry no flows.
+    pub malformed_messages: u64,
+    /// Flows dropped as too many waited to be told.
+    pub overflowed: u64,
+    /// Flows of imported capture files.
+    pub imported: u64,
+    /// Those of them that queries no longer find, as there are too many.
+    pub imported_dropped: u64,
+    /// Flows that agents sent and that did not arrive, by host id. Agents of the original do not number theirs.
+    pub lost: BTreeMap<String, u64>,
+}
+
 /// Status of an analyzer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -168,6 +200,12 @@ pub struct AnalyzerStatus {
     /// Clients that publish and subscribe on one connection, by host id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pub_subs: BTreeMap<String, ConnStatus>,
+    /// Subscribers of flows by host id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flow_subscribers: BTreeMap<String, ConnStatus>,
+    /// What became of flows.
+    #[serde(default)]
+    pub flows: FlowsStatus,
     /// Evaluation of alerts.
     pub alerts: Election,
     /// Captures on demand.
@@ -203,6 +241,9 @@ pub struct AgentStatus {
     /// What its captures counted.
     #[serde(default)]
     pub captures: CaptureTotals,
+    /// What it sent of its flows.
+    #[serde(default)]
+    pub flows: FlowsSent,
     /// What was lost.
     #[serde(default)]
     pub losses: Losses,

@@ -11,6 +11,7 @@
 //! `proto`, which finds it in [`Rows`] piece by piece.
 
 mod arg;
+mod capture;
 mod check;
 mod condition;
 mod error;
@@ -29,6 +30,7 @@ mod view;
 mod when;
 
 pub use arg::{Arg, Args, Given, WORDS};
+pub use capture::{CAPTURABLE, check_packet_filter};
 pub use error::{ParseError, QueryError};
 pub use parse::{Limits, Query, parse};
 pub use plan::Plan;

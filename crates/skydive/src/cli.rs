@@ -3,6 +3,7 @@
 //! Names, flags and variables are those of the original. Under the name `skydive-cli` the sub-commands of `client`
 //! stand at the top level.
 
+mod capture;
 mod client;
 mod flows;
 mod flows_live;
@@ -15,6 +16,7 @@ use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand, ValueEnum}
 use clap_complete::Shell;
 use skydive_client::PATIENCE;
 
+pub(crate) use capture::{CaptureCommand, CaptureDraft};
 pub(crate) use client::{
     ClientCommand, EdgeCommand, EdgeDraft, EdgeRuleCommand, EdgeRuleDraft, ElementCommand, Format,
     FormatFlag, NodeCommand, NodeDraft, NodeRuleCommand, NodeRuleDraft, QueryFlags, ReadCommand, RuleAction,

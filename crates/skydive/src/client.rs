@@ -1,5 +1,6 @@
 //! The sub-commands of `client`: questions to an analyzer, the answers on standard output.
 
+mod capture;
 pub(crate) mod columns;
 pub(crate) mod complaint;
 mod deletion;
@@ -54,6 +55,7 @@ pub(crate) async fn run(
     match command {
         ClientCommand::Query(flags) => query::run(&rest, &flags).await,
         ClientCommand::Shell(flags) => shell::run(rest, flags, name).await,
+        ClientCommand::Capture(command) => capture::run(&rest, command).await,
         ClientCommand::Flows(flags) => flows::run(&rest, &flags).await,
         ClientCommand::Node(command) => element::run_node(&rest, command).await,
         ClientCommand::Edge(command) => element::run_edge(&rest, command).await,

@@ -28,7 +28,7 @@ pub(crate) use address::Address;
 pub(crate) use exposed::exposed;
 pub(crate) use problem::{Problem, Severity};
 pub(crate) use reference::reference;
-pub(crate) use resolved::{Encoder, LogBackend, LogLevel, LogOutput, ProbeChoice, Resolved};
+pub(crate) use resolved::{Encoder, FlowProtocol, LogBackend, LogLevel, LogOutput, ProbeChoice, Resolved};
 pub(crate) use settings::{FlagValue, Settings};
 pub(crate) use show::show;
 pub(crate) use source::{Source, Surroundings};

@@ -15,7 +15,7 @@ mod totals;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use skydive_flow::{ExtraLayers, FlowTable, KeyMode, TableConfig};
+use skydive_flow::{ExtraLayers, KeyMode, Replay, TableConfig};
 
 use crate::cli::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
 use crate::exit;
@@ -39,7 +39,7 @@ fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
     let drawn = progress::Drawn::default();
     let length = input::length(&flags.files);
     let mut reading = Reading {
-        table: FlowTable::new(table_config(flags)),
+        replay: Replay::new(table_config(flags)),
         filters: filter::Filters::new(flags.filter.as_deref()),
         totals: totals::Totals::default(),
         output: if flags.summary {
@@ -50,8 +50,6 @@ fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
         progress: progress::Progress::new(length, drawn.clone()),
         // Who stops the reading of a file wants no answer.
         interrupt: if length.is_none() { Some(Interrupt::watch()?) } else { None },
-        expire: i64::try_from(Duration::from_secs(flags.expire.get()).as_nanos()).unwrap_or(i64::MAX),
-        step: None,
     };
     let mut buffer = Vec::new();
     let mut refused = None;
@@ -74,7 +72,8 @@ fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
         eprintln!("{}", refused.draw(paint));
         return Ok(exit::FAILURE);
     }
-    let Reading { mut table, mut totals, mut output, .. } = reading;
+    let Reading { replay, mut totals, mut output, .. } = reading;
+    let mut table = replay.into_table();
     totals.table = table.counters();
     table.finish(|flow, told| output.hear(flow, told));
     match output {
@@ -116,16 +115,8 @@ fn format(flags: &ReadFlags) -> anyhow::Result<RowFormat> {
 const RAW_BYTES: usize = 1 << 30;
 
 fn table_config(flags: &ReadFlags) -> TableConfig {
-    let extra_layers = flags.extra_layer.iter().fold(ExtraLayers::NONE, |layers, layer| {
-        layers
-            | match layer {
-                ExtraLayer::Dns => ExtraLayers::DNS,
-                ExtraLayer::Dhcp4 => ExtraLayers::DHCPV4,
-                ExtraLayer::Vrrp => ExtraLayers::VRRP,
-                ExtraLayer::Tls => ExtraLayers::TLS,
-                ExtraLayer::Http => ExtraLayers::HTTP,
-            }
-    });
+    let extra_layers =
+        flags.extra_layer.iter().fold(ExtraLayers::NONE, |layers, layer| layers | layer.bits());
     let config = TableConfig::default();
     TableConfig {
         expire: Duration::from_secs(flags.expire.get()),

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use skydive_agent::{Agent, AgentConfig, AgentError, CaptureSettings, Dial, MetadataFile, WebSocketDial};
+use skydive_agent::{
+    Agent, AgentConfig, AgentError, CaptureSettings, Dial, Listen, MetadataFile, TableConfig, WebSocketDial,
+};
 use skydive_api::{ApiSettings, WebSocketSettings};
 use skydive_client::{ConnectionSettings, Credentials, Endpoint};
-use skydive_hub::{Hub, HubConfig};
-use skydive_proto::{Limits, reason};
+use skydive_hub::{FlowSettings, Hub, HubConfig};
+use skydive_proto::{Capture, Limits, reason};
 use skydive_store::{OpenError, Resources};
 use skydive_value::{Clock, Map, SmolStr, Timestamp};
 use tracing::{debug, info, warn};
 
 use crate::analyzer_probes::analyzer_probes;
-use crate::config::{self, Address, ProbeChoice, Resolved, Settings};
+use crate::config::{self, Address, FlowProtocol, ProbeChoice, Resolved, Settings};
 use crate::version::VERSION;
 
 /// Builds an agent; it listens and does not run yet. `settings` know where the values come from.
@@ -39,6 +41,19 @@ pub(crate) async fn analyzer(config: &Resolved, settings: &Settings) -> anyhow::
         host_id: config.host_id.as_str().into(),
         version: VERSION.into(),
         api: api_settings(config),
+        flows: FlowSettings {
+            datagrams: config.flow.protocol == FlowProtocol::Udp,
+            buffer: config.analyzer.flow_buffer,
+            delay: config.analyzer.flow_delay,
+            // Files are counted as captures count that do not say otherwise.
+            table: capture_settings(config).table,
+        },
+        startup_capture: config.analyzer.startup_capture.as_ref().map(|capture| Capture {
+            gremlin_query: capture.gremlin.clone(),
+            bpf_filter: capture.bpf.clone(),
+            kind: capture.kind.clone(),
+            ..Capture::default()
+        }),
         clock: system_clock(),
     };
     let hub = Hub::bind(hub_config, &authority(&config.analyzer.listen))
@@ -103,16 +118,50 @@ fn agent_config(config: &Resolved) -> anyhow::Result<AgentConfig> {
         },
         metrics_update: config.agent.metrics_update,
         netns_run_path: config.agent.netns_run_path.clone(),
-        captures: CaptureSettings::default(),
+        captures: capture_settings(config),
+        flow_protocol: match config.flow.protocol {
+            FlowProtocol::Udp => skydive_agent::FlowProtocol::Udp,
+            FlowProtocol::WebSocket => skydive_agent::FlowProtocol::WebSocket,
+        },
         api: api_settings(config),
         clock: system_clock(),
     })
+}
+
+fn capture_settings(config: &Resolved) -> CaptureSettings {
+    let captures = &config.agent.captures;
+    CaptureSettings {
+        table: TableConfig {
+            update: config.flow.update,
+            expire: config.flow.expire,
+            max_entries: Some(config.flow.max_entries),
+            key_mode: captures.key_mode,
+            max_extra_bytes: captures.memory,
+            application_ports: captures
+                .application_ports
+                .iter()
+                .map(|(port, name)| (*port, name.as_str().into()))
+                .collect(),
+            application_timeout: captures
+                .application_timeouts
+                .iter()
+                .map(|(name, time)| (name.as_str().into(), *time))
+                .collect(),
+            ..TableConfig::default()
+        },
+        listen: Listen { address: captures.socket_address, ports: captures.socket_ports.clone() },
+        ring_bytes: captures.ring,
+        threads: captures.threads,
+        fanout: captures.fanout,
+        stats_update: captures.stats_update,
+    }
 }
 
 fn api_settings(config: &Resolved) -> ApiSettings {
     ApiSettings {
         limits: Limits {
             rest_body: config.limits.max_body,
+            capture_file: config.limits.max_capture_file,
             query_bytes: config.limits.max_query,
             query_steps: config.limits.max_steps,
             ws_message: config.ws.max_message,

@@ -5,8 +5,7 @@ use skydive_proto::{EdgeRule, Example, Limits, Shape};
 use super::kind::{Read, ResourceKind, Submitted, check_query};
 use super::{Life, Subject, endpoint};
 
-pub(super) const KIND: ResourceKind =
-    ResourceKind { endpoint: endpoint!("edgerule", "Edgerule"), subject, read };
+pub(super) const KIND: ResourceKind = ResourceKind::new(endpoint!("edgerule", "Edgerule"), subject, read);
 
 fn subject() -> Subject {
     Subject {

@@ -1,9 +1,10 @@
 //! The kinds of resources that the store keeps. Adding one is one definition in a file of this folder and one line here.
 
+use skydive_graph::Snapshot;
 use skydive_proto::Limits;
 use skydive_query::parse;
 
-use super::{Endpoint, Subject, edge_rule, node_rule};
+use super::{Endpoint, Subject, capture, edge_rule, node_rule};
 
 /// A kind of resource.
 pub(crate) struct ResourceKind {
@@ -12,6 +13,15 @@ pub(crate) struct ResourceKind {
     pub(crate) subject: fn() -> Subject,
     /// Reads one from JSON; what is absent gets its default. Errors are those of the decoder.
     pub(crate) read: fn(&[u8]) -> Read,
+    /// What is told of one that is kept, from its JSON and the graph of now; `None` when it is told as it is kept.
+    pub(crate) live: Option<fn(&str, &Snapshot) -> Option<String>>,
+}
+
+impl ResourceKind {
+    /// One that is told as it is kept.
+    pub(crate) const fn new(endpoint: Endpoint, subject: fn() -> Subject, read: fn(&[u8]) -> Read) -> Self {
+        Self { endpoint, subject, read, live: None }
+    }
 }
 
 /// A resource as it was read.
@@ -24,10 +34,15 @@ pub(crate) trait Submitted: Send {
 
     /// Its JSON under an id.
     fn named(&mut self, id: &str) -> Result<String, serde_json::Error>;
+
+    /// Whether one that is kept, given as JSON, is the same but for its name.
+    fn is_like(&self, _kept: &[u8]) -> bool {
+        false
+    }
 }
 
 /// All kinds.
-pub(crate) const RESOURCES: &[ResourceKind] = &[edge_rule::KIND, node_rule::KIND];
+pub(crate) const RESOURCES: &[ResourceKind] = &[capture::KIND, edge_rule::KIND, node_rule::KIND];
 
 /// Whether the text of a field is a query.
 pub(super) fn check_query(field: &str, text: &str, limits: &Limits) -> Result<(), String> {

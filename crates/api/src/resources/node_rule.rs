@@ -5,8 +5,7 @@ use skydive_proto::{Example, Limits, NodeRule, Shape};
 use super::kind::{Read, ResourceKind, Submitted, check_query};
 use super::{Life, Subject, endpoint};
 
-pub(super) const KIND: ResourceKind =
-    ResourceKind { endpoint: endpoint!("noderule", "Noderule"), subject, read };
+pub(super) const KIND: ResourceKind = ResourceKind::new(endpoint!("noderule", "Noderule"), subject, read);
 
 fn subject() -> Subject {
     Subject {

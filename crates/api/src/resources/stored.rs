@@ -6,8 +6,11 @@ use bytes::Bytes;
 use skydive_graph::BoxFuture;
 use skydive_proto::{Draft, Limits, Put, ResourceStore, StoreError, json_of_resources};
 use skydive_value::{Clock, Id, SmolStr};
+use tokio::sync::Mutex;
 
 use super::kind::ResourceKind;
+use crate::Topology;
+
 use super::{
     Collection, Listed, Patched, Refusal, Submission, apply_patch, cannot_read, cannot_update, not_valid,
 };
@@ -16,13 +19,24 @@ use super::{
 pub(super) struct Stored {
     pub(super) kind: &'static ResourceKind,
     pub(super) store: Arc<dyn ResourceStore>,
+    /// What resources are told with.
+    pub(super) graph: Option<Arc<dyn Topology>>,
     pub(super) limits: Limits,
     pub(super) clock: Clock,
+    /// One is made at a time, so that of two that are alike one is refused.
+    pub(super) making: Mutex<()>,
 }
 
 impl Stored {
     fn name(&self) -> &'static str {
         self.kind.endpoint.name
+    }
+
+    /// How one is told with the graph of now; `None` when it is told as it is kept.
+    async fn live(&self) -> Option<impl Fn(&str) -> Option<String>> {
+        let (live, graph) = (self.kind.live?, self.graph.as_ref()?);
+        let graph = graph.graph().await.ok()?;
+        Some(move |json: &str| live(json, &graph))
     }
 
     async fn make(&self, submission: Submission) -> Result<Bytes, Refusal> {
@@ -32,6 +46,11 @@ impl Stored {
         let id = SmolStr::from(Id::random().to_string());
         let json = submitted.named(&id).map_err(|fault| Refusal::Wrong(fault.to_string()))?;
         let draft = Draft { id, json: json.into(), expires_at };
+        let _making = self.making.lock().await;
+        let kept = self.store.list(self.name()).await?.resources;
+        if kept.iter().any(|kept| submitted.is_like(kept.json.as_bytes())) {
+            return Err(Refusal::Duplicate);
+        }
         let kept = self.store.put(self.name(), draft, Put::New).await?;
         Ok(Bytes::copy_from_slice(kept.json.as_bytes()))
     }
@@ -51,7 +70,14 @@ impl Stored {
 impl Collection for Stored {
     fn list(&self) -> BoxFuture<'_, Result<Listed, Refusal>> {
         Box::pin(async move {
-            let listing = self.store.list(self.name()).await?;
+            let mut listing = self.store.list(self.name()).await?;
+            if let Some(live) = self.live().await {
+                for resource in &mut listing.resources {
+                    if let Some(json) = live(&resource.json) {
+                        resource.json = json.into();
+                    }
+                }
+            }
             Ok(Listed::Whole(json_of_resources(&listing.resources)))
         })
     }
@@ -59,7 +85,9 @@ impl Collection for Stored {
     fn find<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, Refusal>> {
         Box::pin(async move {
             let found = self.store.find(self.name(), id).await?;
-            Ok(found.map(|resource| Bytes::copy_from_slice(resource.json.as_bytes())))
+            let Some(resource) = found else { return Ok(None) };
+            let told = self.live().await.and_then(|live| live(&resource.json));
+            Ok(Some(told.map_or_else(|| Bytes::copy_from_slice(resource.json.as_bytes()), Bytes::from)))
         })
     }
 

@@ -16,8 +16,8 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use skydive_api::{
     Agent, AgentEndpoint, AgentLink, AgentSession, ApiSettings, ApiTelemetry, Areas, ConfigKeys, Conflict,
-    Elements, Listener, LiveGraph, NoAuth, Page, Permission, Queries, Roster, Server, Status, StatusReport,
-    Subscriptions,
+    Elements, Listener, LiveGraph, NoAuth, Notices, Page, Permission, Queries, Roster, Server, Status,
+    StatusReport, Subscriptions,
 };
 use skydive_client::{Connection, ConnectionSettings, Endpoint, Rest};
 use skydive_graph::{BoxFuture, Edge, Mutation, Node, Source};
@@ -139,7 +139,11 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
         config: Some(Arc::new(ConfigKeys::new([("a.b".to_owned(), 1.into())], []))),
         topology: Some(Arc::new(Queries::new(Arc::new(live.clone()), &settings.limits, clock.clone()))),
         status: Some(Arc::new(Report(agents.clone(), subscribers.clone(), telemetry.clone()))),
-        subscriptions: Some(Subscriptions { live: live.clone(), roster: subscribers.clone() }),
+        subscriptions: Some(Subscriptions {
+            live: live.clone(),
+            roster: subscribers.clone(),
+            notices: Notices::new(),
+        }),
         agents: Some(AgentEndpoint {
             link: Arc::new(Hub { heard: heard_sender, agents: known_agents.clone() }),
             roster: agents.clone(),

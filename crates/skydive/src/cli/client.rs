@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::LiveFlowsFlags;
+use super::{CaptureCommand, LiveFlowsFlags};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value as Json;
@@ -14,6 +14,9 @@ pub(crate) enum ClientCommand {
     Query(QueryFlags),
     /// Ask queries at a prompt that completes them
     Shell(ShellFlags),
+    /// Begin, list and end captures
+    #[command(subcommand)]
+    Capture(CaptureCommand),
     /// Print the flows that captures see now, the latest first
     #[command(after_help = "Examples:
   skydive client flows --filter Application=DNS --limit 20

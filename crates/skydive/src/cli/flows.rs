@@ -4,6 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use skydive_flow::ExtraLayers;
 
 #[derive(Subcommand)]
 pub(crate) enum FlowsCommand {
@@ -82,6 +83,15 @@ pub(crate) enum LayerKeyMode {
     L3,
 }
 
+impl LayerKeyMode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::L2 => "L2",
+            Self::L3 => "L3",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExtraLayer {
     /// Messages and their latency
@@ -99,4 +109,16 @@ pub(crate) enum ExtraLayer {
     /// The first line of an HTTP/1 request
     #[value(name = "HTTP")]
     Http,
+}
+
+impl ExtraLayer {
+    pub(crate) fn bits(self) -> ExtraLayers {
+        match self {
+            Self::Dns => ExtraLayers::DNS,
+            Self::Dhcp4 => ExtraLayers::DHCPV4,
+            Self::Vrrp => ExtraLayers::VRRP,
+            Self::Tls => ExtraLayers::TLS,
+            Self::Http => ExtraLayers::HTTP,
+        }
+    }
 }

@@ -11,12 +11,14 @@ use super::keys::{self, KEYS};
 use super::problem::{Origin, Problem};
 use super::raw::Raw;
 use super::resolved::{
-    Agent, Analyzer, Backend, Credentials, Encoder, Limits, LogBackend, LogLevel, LogOutput, Logging,
-    MetadataFile, ProbeChoice, Resolved, WebSocket,
+    Agent, Analyzer, Backend, Credentials, Encoder, Flow, FlowProtocol, Limits, LogBackend, LogLevel,
+    LogOutput, Logging, MetadataFile, ProbeChoice, Resolved, StartupCapture, WebSocket,
 };
 use super::settings::{Settings, suggestion};
 use super::source::Surroundings;
 use super::typed::{Typed, check};
+
+mod captures;
 
 /// Formats of the files that feed the host node.
 const METADATA_FORMATS: &[&str] = &["json", "toml", "ini", "yaml", "yml", "properties", "props", "prop"];
@@ -66,16 +68,21 @@ impl Resolver<'_> {
             },
             limits: Limits {
                 max_body: self.bytes("http.rest.max_body"),
+                max_capture_file: self.bytes("http.rest.max_capture_file"),
                 max_query: self.bytes("gremlin.max_query"),
                 max_steps: self.whole("gremlin.max_steps") as usize,
             },
+            flow: self.flow(),
             agent: self.agent(),
             analyzer: Analyzer {
                 listen: self.address("analyzer.listen"),
                 topology_backend: self.backend("analyzer.topology.backend"),
                 resources_dir: self.resources_dir(),
                 flow_backend: self.backend("analyzer.flow.backend"),
+                flow_buffer: self.whole("analyzer.flow.max_buffer_size") as usize,
+                flow_delay: self.flow_delay(),
                 fabric: self.fabric(),
+                startup_capture: self.startup_capture(),
             },
             logging: self.logging(),
         }
@@ -104,6 +111,25 @@ impl Resolver<'_> {
         if given.is_empty() { self.data_dir().join("etcd") } else { PathBuf::from(given) }
     }
 
+    fn flow(&self) -> Flow {
+        Flow {
+            expire: self.time("flow.expire"),
+            update: self.time("flow.update"),
+            max_entries: self.whole("flow.max_entries") as usize,
+            protocol: match self.text("flow.protocol").as_str() {
+                "websocket" => FlowProtocol::WebSocket,
+                _ => FlowProtocol::Udp,
+            },
+        }
+    }
+
+    /// That of the storage of flows, which is `memory` when none is chosen.
+    fn flow_delay(&self) -> Duration {
+        let name = self.text("analyzer.flow.backend").to_lowercase();
+        let name = if name.is_empty() { "memory" } else { &name };
+        self.time(&format!("storage.{name}.bulk_maxdelay"))
+    }
+
     fn agent(&mut self) -> Agent {
         let names = self.probes();
         let username = self.text("agent.auth.cluster.username");
@@ -119,6 +145,7 @@ impl Resolver<'_> {
             },
             metadata: self.metadata(),
             metadata_files: self.metadata_files(),
+            captures: self.captures(),
             metrics_update: self.time("agent.topology.netlink.metrics_update"),
             netns_run_path: PathBuf::from(self.text("agent.topology.netns.run_path")),
         }
@@ -176,6 +203,13 @@ impl Resolver<'_> {
     }
 
     /// A wrong entry is left out by the probe; the rest works.
+    /// Of which query, filter and kind; `None` without a query.
+    fn startup_capture(&self) -> Option<StartupCapture> {
+        let text = |key: &str| self.text(&format!("analyzer.startup.capture_{key}"));
+        let capture = StartupCapture { gremlin: text("gremlin"), bpf: text("bpf"), kind: text("type") };
+        (!capture.gremlin.trim().is_empty()).then_some(capture)
+    }
+
     fn fabric(&mut self) -> Vec<String> {
         const KEY: &str = "analyzer.topology.fabric";
         let entries = self.words(KEY);

@@ -1,9 +1,12 @@
 //! The configuration as the rest of the program reads it: typed, checked, nothing left to look up.
 
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
+use skydive_flow::{KeyMode, TransportProtocol};
 
 use super::address::Address;
 
@@ -18,6 +21,7 @@ pub(crate) struct Resolved {
     pub(crate) analyzers: Vec<Address>,
     pub(crate) ws: WebSocket,
     pub(crate) limits: Limits,
+    pub(crate) flow: Flow,
     pub(crate) agent: Agent,
     pub(crate) analyzer: Analyzer,
     pub(crate) logging: Logging,
@@ -41,10 +45,31 @@ pub(crate) struct WebSocket {
 pub(crate) struct Limits {
     /// Bytes of a request's body.
     pub(crate) max_body: usize,
+    /// Bytes of a capture file.
+    pub(crate) max_capture_file: usize,
     /// Bytes of a query.
     pub(crate) max_query: usize,
     /// Steps of a query.
     pub(crate) max_steps: usize,
+}
+
+/// Flows, and their way to an analyzer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Flow {
+    /// How long a flow may be idle.
+    pub(crate) expire: Duration,
+    /// Between two updates of a flow.
+    pub(crate) update: Duration,
+    /// Flows in a table.
+    pub(crate) max_entries: usize,
+    pub(crate) protocol: FlowProtocol,
+}
+
+/// How agents send flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlowProtocol {
+    Udp,
+    WebSocket,
 }
 
 /// What only an agent reads.
@@ -58,10 +83,35 @@ pub(crate) struct Agent {
     /// Merged into the metadata of the host node; dots already nest.
     pub(crate) metadata: Map<String, Json>,
     pub(crate) metadata_files: Vec<MetadataFile>,
+    pub(crate) captures: Captures,
     /// Between two samples of interface counters.
     pub(crate) metrics_update: Duration,
     /// Where named network namespaces are kept.
     pub(crate) netns_run_path: PathBuf,
+}
+
+/// How captures are made where they do not say it themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Captures {
+    /// Which addresses tell flows apart.
+    pub(crate) key_mode: KeyMode,
+    /// Names of applications.
+    pub(crate) application_ports: Vec<((TransportProtocol, u16), String)>,
+    /// How long flows of applications may be idle.
+    pub(crate) application_timeouts: Vec<(String, Duration)>,
+    /// Where capture files are taken.
+    pub(crate) socket_address: IpAddr,
+    pub(crate) socket_ports: RangeInclusive<u16>,
+    /// Between two samples of the counters that nodes show.
+    pub(crate) stats_update: Duration,
+    /// Bytes of a ring.
+    pub(crate) ring: usize,
+    /// Bytes that what packets say may take, in all captures together.
+    pub(crate) memory: usize,
+    /// Threads that all captures share.
+    pub(crate) threads: usize,
+    /// How many of them each is spread over.
+    pub(crate) fanout: usize,
 }
 
 /// The optional probes of an agent.
@@ -102,8 +152,13 @@ pub(crate) struct Analyzer {
     pub(crate) resources_dir: PathBuf,
     /// Where flows go.
     pub(crate) flow_backend: Backend,
+    /// Flows that may wait.
+    pub(crate) flow_buffer: usize,
+    /// How long they may.
+    pub(crate) flow_delay: Duration,
     /// Nodes and links described by hand, wrong ones included.
     pub(crate) fabric: Vec<String>,
+    pub(crate) startup_capture: Option<StartupCapture>,
 }
 
 /// A storage.
@@ -158,4 +213,12 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
+}
+
+/// A capture that is made at the start.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StartupCapture {
+    pub(crate) gremlin: String,
+    pub(crate) bpf: String,
+    pub(crate) kind: String,
 }

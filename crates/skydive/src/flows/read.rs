@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use skydive_flow::{FlowTable, FlowView, Told};
+use skydive_flow::{FlowView, Replay, Told};
 use skydive_packet::file::{FileError, Packet, Reader};
 
 use super::filter::{Filters, Refused};
@@ -21,16 +21,12 @@ use super::totals::Totals;
 
 /// What files are read into.
 pub(super) struct Reading {
-    pub(super) table: FlowTable,
+    pub(super) replay: Replay,
     pub(super) filters: Filters,
     pub(super) totals: Totals,
     pub(super) output: Output,
     pub(super) progress: Progress,
     pub(super) interrupt: Option<Interrupt>,
-    /// How long flows may be idle, in nanoseconds.
-    pub(super) expire: i64,
-    /// Which [`STEP`] it is for the table.
-    pub(super) step: Option<i64>,
 }
 
 /// Where flows go when they end.
@@ -54,8 +50,6 @@ pub(super) enum Stopped {
 const PIECE: usize = 256 << 10;
 /// Packets looked at together.
 const BATCH: usize = 64;
-/// Time passes in the table in steps of so many nanoseconds: whatever pieces the input comes in, the flows are the same.
-const STEP: i64 = 1_000_000_000;
 
 impl Reading {
     /// Reads a file to its end, or until nobody wants to know more.
@@ -105,54 +99,18 @@ impl Reading {
                 return Ok(reader.end(held)?);
             }
             held += more;
-            self.progress.step(more, || (self.totals.packets, self.table.len()));
+            self.progress.step(more, || (self.totals.packets, self.replay.table().len()));
         }
     }
 
     fn count(&mut self, packets: &mut [Packet<'_>]) -> Result<(), Refused> {
         self.totals.read += packets.len() as u64;
-        let mut packets = self.filters.pass(packets)?;
+        let packets = self.filters.pass(packets)?;
         self.totals.count(packets);
-        let Self { table, output, expire, step, .. } = self;
-        while let (Some(first), Some(last)) = (packets.first(), packets.last()) {
-            let now = first.at.div_euclid(STEP);
-            if *step != Some(now) {
-                let until = now.saturating_mul(STEP);
-                let since = step.map_or(until, |step| step.saturating_mul(STEP));
-                pass(table, since, until, *expire, |flow, told| output.hear(flow, told));
-                *step = Some(now);
-            }
-            let of_now = now.saturating_mul(STEP)..=now.saturating_mul(STEP).saturating_add(STEP - 1);
-            let together = if of_now.contains(&last.at) {
-                packets.len()
-            } else {
-                packets.iter().take_while(|packet| of_now.contains(&packet.at)).count().max(1)
-            };
-            let (now, later) = packets.split_at(together);
-            table.packets(now, |flow, told| output.hear(flow, told));
-            packets = later;
-        }
+        let Self { replay, output, .. } = self;
+        replay.packets(packets, |flow, told| output.hear(flow, told));
         Ok(())
     }
-}
-
-/// Lets time pass in the table as if it had been watched: over a gap without packets, flows end within it. What could
-/// end has done so after twice the time it may be idle.
-fn pass(
-    table: &mut FlowTable,
-    since: i64,
-    until: i64,
-    expire: i64,
-    mut tell: impl FnMut(FlowView<'_>, Told),
-) {
-    let stride = expire.clamp(STEP, 60 * STEP);
-    let settled = since.saturating_add(expire.saturating_mul(2)).saturating_add(2 * stride).min(until);
-    let mut at = since.saturating_add(stride);
-    while at < settled {
-        table.advance(at, &mut tell);
-        at = at.saturating_add(stride);
-    }
-    table.advance(until, tell);
 }
 
 impl Output {

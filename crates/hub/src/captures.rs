@@ -1,0 +1,194 @@
+//! Captures on demand: which nodes are captured on follows from the captures that users make and from the graph.
+//!
+//! One task follows both. After a change, at most once a second, it works out on a snapshot on which nodes each capture
+//! is wanted ([`wanted`]) and where captures run, which nodes say themselves (`Captures`), and asks the agents to begin
+//! and to end the difference. An agent that does not, or cannot, is asked again after a pause that doubles. Nothing of
+//! it is stored: after a restart the graph says what runs.
+//!
+//! A node that a capture's query no longer gives is given up after a while: a query that looks at what captures do
+//! themselves turns slowly.
+
+mod engine;
+mod wanted;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skydive_api::{Ended, LiveGraph, Notices, Stopped};
+use skydive_graph::GraphEvent;
+use skydive_proto::{
+    Capture, Changes, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError,
+    namespace,
+};
+use skydive_query::{Limits, parse};
+use skydive_value::{Clock, Id, SmolStr};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::hosts::Hosts;
+use engine::Engine;
+
+/// Kind of captures in the store.
+pub(crate) const KIND: &str = "capture";
+
+/// Has captures begun and ended.
+pub(crate) struct Captures {
+    pub(crate) live: LiveGraph,
+    pub(crate) store: Arc<dyn ResourceStore>,
+    pub(crate) hosts: Hosts,
+    pub(crate) notices: Notices,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
+    /// Made at the start, if there is none like it.
+    pub(crate) startup: Option<Capture>,
+}
+
+/// Why the task ends early.
+enum Over {
+    Graph,
+    Store(StoreError),
+}
+
+/// Shortest time between two looks: events of a second are looked at together.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The first look after a change comes sooner.
+const SOON: Duration = Duration::from_millis(50);
+/// A look takes at most this part of the time.
+const SHARE: u32 = 5;
+/// Events that may wait while a look is taken. More are not needed: that there were some is enough.
+const EVENTS: usize = 1024;
+
+impl Captures {
+    /// Runs until `stop`, or until the graph or the store have ended.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            over = self.follow() => if let Err(Over::Store(fault)) = over {
+                tracing::error!(%fault, "captures are no longer begun and ended");
+            },
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn follow(&self) -> Result<(), Over> {
+        self.make_startup().await?;
+        let mut engine = Engine::new(self.hosts.clone(), self.notices.clone());
+        let mut seen = self.read(&mut engine).await?;
+        let mut events = self.live.subscribe(EVENTS).await?;
+        let mut not_before = Instant::now();
+        let mut due = Some(not_before);
+        loop {
+            let next = [due, engine.due()].into_iter().flatten().min();
+            let wait = async {
+                match next {
+                    Some(at) => sleep_until(at.max(not_before)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let wants_look = || Some(Instant::now() + SOON);
+            tokio::select! {
+                changes = self.store.changes(KIND, seen) => {
+                    seen = self.take(changes?, &mut engine, seen).await?;
+                    due = due.or_else(wants_look);
+                }
+                batch = events.next() => match batch {
+                    Ok(batch) => if !engine.is_idle() && batch.iter().any(concerns) {
+                        due = due.or_else(wants_look);
+                    },
+                    // Too much happened to be followed: all of it is in the next snapshot.
+                    Err(Ended::Lost { .. }) => {
+                        events = self.live.subscribe(EVENTS).await?;
+                        due = due.or_else(wants_look);
+                    }
+                    Err(Ended::Stopped) => return Err(Over::Graph),
+                },
+                () = engine.answered() => {}
+                () = wait => {
+                    let begin = Instant::now();
+                    let snapshot = self.live.snapshot().await?;
+                    engine.look(snapshot, self.clock.now()).await;
+                    let end = Instant::now();
+                    (due, not_before) = (None, end + PAUSE.max((end - begin) * (SHARE - 1)));
+                }
+            }
+        }
+    }
+
+    /// The capture of the configuration is one like any other; it is there once, however often the analyzer starts.
+    async fn make_startup(&self) -> Result<(), Over> {
+        let Some(capture) = &self.startup else { return Ok(()) };
+        let Listing { resources, .. } = self.store.list(KIND).await?;
+        let known = resources.iter().filter_map(|resource| Capture::decode(resource.json.as_bytes()).ok());
+        if known.into_iter().any(|known| known.is_like(capture)) {
+            return Ok(());
+        }
+        let id = SmolStr::from(Id::random().to_string());
+        let capture = Capture { uuid: id.to_string(), ..capture.clone() };
+        let json = capture.to_json().into();
+        self.store.put(KIND, Draft { id, json, expires_at: None }, Put::New).await?;
+        Ok(())
+    }
+
+    /// Reads all captures anew.
+    async fn read(&self, engine: &mut Engine) -> Result<u64, Over> {
+        let Listing { resources, revision } = self.store.list(KIND).await?;
+        let gone = engine.others_than(resources.iter().map(|resource| &resource.id));
+        for id in gone {
+            engine.remove(&id);
+        }
+        for resource in &resources {
+            self.add(resource, engine);
+        }
+        Ok(revision)
+    }
+
+    async fn take(&self, changes: Changes, engine: &mut Engine, seen: u64) -> Result<u64, Over> {
+        match changes {
+            Changes::Missed => self.read(engine).await,
+            Changes::These { changes, revision } => {
+                for change in changes {
+                    match change {
+                        ResourceChange::Stored(resource) => self.add(&resource, engine),
+                        ResourceChange::Removed(resource) => engine.remove(&resource.id),
+                    }
+                }
+                Ok(revision.max(seen))
+            }
+        }
+    }
+
+    fn add(&self, resource: &Resource, engine: &mut Engine) {
+        let capture = Capture::decode(resource.json.as_bytes()).map_err(|fault| fault.to_string());
+        let read = capture.and_then(|capture| {
+            let query = parse(&capture.gremlin_query, &self.limits).map_err(|fault| fault.to_string())?;
+            Ok((capture, query))
+        });
+        match read {
+            Ok((capture, query)) => engine.add(resource.id.clone(), capture, query),
+            // It was checked when it was made, by an earlier version perhaps.
+            Err(why) => tracing::warn!(id = %resource.id, why, "capture cannot be begun"),
+        }
+    }
+}
+
+/// Whether captures may have to begin or end after an event.
+fn concerns(event: &GraphEvent) -> bool {
+    !matches!(event, GraphEvent::EdgeUpdated { .. })
+}
+
+/// Tells subscribers what became of a capture.
+fn tell(notices: &Notices, kind: &str, capture: &Capture) {
+    let json = capture.to_json().into();
+    notices.tell(Envelope::json(namespace::ON_DEMAND_CAPTURE_NOTIFICATION, kind, json));
+}
+
+impl From<Stopped> for Over {
+    fn from(_: Stopped) -> Self {
+        Self::Graph
+    }
+}
+
+impl From<StoreError> for Over {
+    fn from(fault: StoreError) -> Self {
+        Self::Store(fault)
+    }
+}

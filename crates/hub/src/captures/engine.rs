@@ -1,0 +1,238 @@
+//! What was asked of agents, what they answered, and what is to be asked next.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use skydive_api::Notices;
+use skydive_graph::Snapshot;
+use skydive_proto::{Capture, NodeCapture, on_demand_type};
+use skydive_query::{Cx, Query};
+use skydive_value::{SmolStr, Timestamp};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::tell;
+use super::wanted::{Found, Known, Place, look};
+use crate::hosts::Hosts;
+
+/// Captures, and what is under way because of them.
+pub(super) struct Engine {
+    hosts: Hosts,
+    notices: Notices,
+    captures: BTreeMap<SmolStr, Arc<Known>>,
+    /// Captures that were removed and may run on: what they were, for the agents.
+    removed: HashMap<SmolStr, Capture>,
+    /// Questions that agents have not answered.
+    asking: JoinSet<Answered>,
+    /// What they are about.
+    asked: BTreeSet<Place>,
+    /// What is to be waited with, and how long the next time.
+    later: BTreeMap<Place, Later>,
+    /// Since when a capture runs where it is not wanted.
+    unwanted: BTreeMap<Place, Instant>,
+    /// Where captures ran at the last look.
+    there: BTreeSet<Place>,
+    /// When that was.
+    looked_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Later {
+    until: Instant,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+struct Answered {
+    place: Place,
+    is_start: bool,
+    done: Result<(), String>,
+}
+
+/// How long an agent may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Questions under way at a time.
+const ASKED: usize = 256;
+/// Pause before something is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// And the longest.
+const LONGEST: Duration = Duration::from_secs(60);
+/// An agent that did what it was asked shows it in the graph within this time.
+const SHOWN: Duration = Duration::from_secs(5);
+/// A capture that is not wanted any more on a node that is there runs on for this time.
+const GRACE: Duration = Duration::from_secs(5);
+/// Longest time that the queries of all captures may take.
+const LOOK_DEADLINE: Duration = Duration::from_secs(20);
+/// Captures that were removed and are remembered.
+const REMOVED: usize = 1024;
+
+impl Engine {
+    pub(super) fn new(hosts: Hosts, notices: Notices) -> Self {
+        Self {
+            hosts,
+            notices,
+            captures: BTreeMap::new(),
+            removed: HashMap::new(),
+            asking: JoinSet::new(),
+            asked: BTreeSet::new(),
+            later: BTreeMap::new(),
+            unwanted: BTreeMap::new(),
+            there: BTreeSet::new(),
+            looked_at: Instant::now(),
+        }
+    }
+
+    pub(super) fn add(&mut self, id: SmolStr, capture: Capture, query: Query) {
+        tell(&self.notices, on_demand_type::ADDED, &capture);
+        self.captures.insert(id, Arc::new(Known { capture, query }));
+    }
+
+    pub(super) fn remove(&mut self, id: &SmolStr) {
+        let Some(known) = self.captures.remove(id) else { return };
+        tell(&self.notices, on_demand_type::DELETED, &known.capture);
+        self.later.retain(|(capture, _), _| capture != id);
+        if self.removed.len() < REMOVED {
+            self.removed.insert(id.clone(), known.capture.clone());
+        }
+    }
+
+    /// The captures that are known and not among these.
+    pub(super) fn others_than<'a>(&self, ids: impl Iterator<Item = &'a SmolStr>) -> Vec<SmolStr> {
+        let ids: BTreeSet<&SmolStr> = ids.collect();
+        self.captures.keys().filter(|id| !ids.contains(id)).cloned().collect()
+    }
+
+    /// Whether changes of the graph do not matter: without captures only those that are left over do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.captures.is_empty() && self.there.is_empty() && self.removed.is_empty()
+    }
+
+    /// When something is to be done that waits for time alone.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let later = self.later.values().map(|later| later.until);
+        let unwanted = self.unwanted.values().map(|since| *since + GRACE);
+        // What was due at the last look was asked then, or cannot be asked.
+        later.chain(unwanted).filter(|due| *due > self.looked_at).min()
+    }
+
+    /// Takes the next answer of an agent; waits while there is none. Safe to drop while waiting.
+    pub(super) async fn answered(&mut self) {
+        let Some(answered) = self.asking.join_next().await else { return std::future::pending().await };
+        // A question that ended by a defect is found missing at the next look.
+        let Ok(Answered { place, is_start, done }) = answered else {
+            self.asked.clear();
+            return;
+        };
+        self.asked.remove(&place);
+        if let Some(known) = self.captures.get(&place.0)
+            && is_start
+        {
+            tell(&self.notices, on_demand_type::NODE_UPDATED, &known.capture);
+        }
+        let now = Instant::now();
+        match done {
+            Ok(()) => {
+                // Not asked again before the graph had time to show it.
+                self.later.insert(place, Later { until: now + SHOWN, pause: Duration::ZERO });
+            }
+            Err(why) => {
+                let before = self.later.get(&place).map_or(Duration::ZERO, |later| later.pause);
+                let pause = (before * 2).clamp(AGAIN, LONGEST);
+                tracing::warn!(capture = %place.0, node = %place.1, why, ?pause, is_start, "capture: the agent did not do it");
+                self.later.insert(place, Later { until: now + pause, pause });
+            }
+        }
+    }
+
+    /// Looks at a graph, and asks for what is missing in it.
+    pub(super) async fn look(&mut self, snapshot: Snapshot, now: Timestamp) {
+        let captures = self.captures.clone();
+        let cx = Cx::new(now);
+        let stop = cx.stop.clone();
+        let mut looking = tokio::task::spawn_blocking(move || look(&captures, snapshot, &cx));
+        let looked = match timeout(LOOK_DEADLINE, &mut looking).await {
+            Ok(looked) => looked,
+            Err(_) => {
+                stop.expire();
+                looking.await
+            }
+        };
+        match looked {
+            Ok(found) => self.follow(&found),
+            Err(defect) => tracing::error!(%defect, "captures could not be looked for"),
+        }
+    }
+
+    fn follow(&mut self, found: &Found) {
+        let now = Instant::now();
+        for gone in self.there.iter().filter(|place| !found.there.contains_key(*place)) {
+            if let Some(known) = self.captures.get(&gone.0) {
+                tell(&self.notices, on_demand_type::NODE_UPDATED, &known.capture);
+            }
+        }
+        self.there = found.there.keys().cloned().collect();
+        self.looked_at = now;
+        // What is as it was asked for is done with; what nobody wants any more too.
+        self.later.retain(|place, _| found.wanted.contains_key(place) != found.there.contains_key(place));
+        for (place, host) in &found.wanted {
+            if !found.there.contains_key(place)
+                && let Some(known) = self.captures.get(&place.0).cloned()
+            {
+                self.ask(place, host, &known.capture, true, now);
+            }
+        }
+        self.unwanted.retain(|place, _| found.there.contains_key(place) && !found.wanted.contains_key(place));
+        for (place, host) in &found.there {
+            if found.wanted.contains_key(place) || found.unknown.contains(&place.0) {
+                continue;
+            }
+            match self.captures.get(&place.0).cloned() {
+                Some(known) => {
+                    let since = *self.unwanted.entry(place.clone()).or_insert(now);
+                    if now >= since + GRACE {
+                        self.unwanted.remove(place);
+                        self.ask(place, host, &known.capture, false, now);
+                    }
+                }
+                None => {
+                    let unknown = || Capture { uuid: place.0.to_string(), ..Capture::default() };
+                    let capture = self.removed.get(&place.0).cloned().unwrap_or_else(unknown);
+                    self.ask(place, host, &capture, false, now);
+                }
+            }
+        }
+        let left: BTreeSet<&SmolStr> = found.there.keys().map(|(capture, _)| capture).collect();
+        self.removed.retain(|id, _| left.contains(id));
+    }
+
+    fn ask(&mut self, place: &Place, host: &SmolStr, capture: &Capture, is_start: bool, now: Instant) {
+        let is_later = self.later.get(place).is_some_and(|later| later.until > now);
+        if is_later || self.asking.len() >= ASKED || self.asked.contains(place) {
+            if self.asking.len() >= ASKED {
+                self.later.entry(place.clone()).or_insert(Later { until: now + AGAIN, pause: AGAIN });
+            }
+            return;
+        }
+        if !self.hosts.has(host) {
+            // Its part of the graph comes and goes with it, which is looked at.
+            return;
+        }
+        self.asked.insert(place.clone());
+        let kind = if is_start { on_demand_type::START } else { on_demand_type::STOP };
+        let question = NodeCapture { node: place.1.clone(), capture: capture.clone() }.to_envelope(kind);
+        let (hosts, host, place) = (self.hosts.clone(), host.clone(), place.clone());
+        self.asking.spawn(async move {
+            let done =
+                match hosts.ask(&host, question, DEADLINE).await {
+                    Ok(answer) if answer.status == 200 => Ok(()),
+                    // What is not there has ended.
+                    Ok(answer) if answer.status == 404 && !is_start => Ok(()),
+                    Ok(answer) => Err(NodeCapture::error_of(&answer.obj)
+                        .unwrap_or_else(|| format!("status {}", answer.status))),
+                    Err(error) => Err(error.to_string()),
+                };
+            Answered { place, is_start, done }
+        });
+    }
+}
