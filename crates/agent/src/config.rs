@@ -10,6 +10,8 @@ pub use skydive_flow::TableConfig;
 pub use skydive_probes::MetadataFile;
 use skydive_value::{Clock, Map, SmolStr};
 
+use crate::FlowProtocol;
+
 /// Resolved configuration of an agent.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
@@ -31,6 +33,8 @@ pub struct AgentConfig {
     pub netns_run_path: PathBuf,
     /// How captures are made.
     pub captures: CaptureSettings,
+    /// How flows are sent.
+    pub flow_protocol: FlowProtocol,
     /// How the API behaves; its queue size also bounds what may wait for an analyzer.
     pub api: ApiSettings,
     /// The time.

@@ -5,6 +5,7 @@ use skydive_graph::BoxFuture;
 use skydive_proto::{Envelope, Handshake, Persistence, Protocol, namespace, reason, role};
 use skydive_value::SmolStr;
 
+use crate::FlowRoute;
 use crate::link::{Dial, DialError, Link, LinkClosed};
 
 /// Where agents connect to.
@@ -38,6 +39,10 @@ impl WebSocketDial {
 impl Dial for WebSocketDial {
     fn address(&self) -> &str {
         &self.address
+    }
+
+    fn flow_route(&self) -> Option<FlowRoute> {
+        Some(FlowRoute { endpoint: self.endpoint.clone(), settings: self.settings })
     }
 
     fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Link>, DialError>> {

@@ -55,6 +55,7 @@ mod tests {
             metrics_update: Duration::from_secs(30),
             netns_run_path: "/nonexistent".into(),
             captures: CaptureSettings::default(),
+            flow_protocol: FlowProtocol::default(),
             api: ApiSettings::default(),
             clock: Clock::new(|| Timestamp::EPOCH),
         }

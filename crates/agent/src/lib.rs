@@ -7,6 +7,7 @@
 mod captures;
 mod config;
 mod dial;
+mod flow_line;
 mod host;
 mod link;
 mod made;
@@ -21,5 +22,6 @@ mod uplink;
 pub use captures::FlowFeed;
 pub use config::{AgentConfig, CaptureSettings, Listen, MetadataFile, ProbeChoice, TableConfig};
 pub use dial::WebSocketDial;
+pub use flow_line::{FlowProtocol, FlowRoute};
 pub use link::{Dial, DialError, Link, LinkClosed};
 pub use run::{Agent, AgentError};

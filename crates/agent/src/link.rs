@@ -9,6 +9,8 @@ use skydive_graph::BoxFuture;
 use skydive_proto::Envelope;
 use thiserror::Error;
 
+use crate::FlowRoute;
+
 /// One end of a line.
 pub trait Link: Send {
     /// Sends a message; waits while the line is full.
@@ -27,6 +29,11 @@ pub trait Link: Send {
 pub trait Dial: Send + Sync {
     /// Where it leads, for logs and the status.
     fn address(&self) -> &str;
+
+    /// Where flows for the analyzer go; nowhere when it takes none.
+    fn flow_route(&self) -> Option<FlowRoute> {
+        None
+    }
 
     /// Opens a line.
     fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Link>, DialError>>;

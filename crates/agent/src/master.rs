@@ -72,10 +72,15 @@ impl Connections {
             .filter(|(_, c)| matches!(c, Connection::Up { .. }))
             .map(|(a, _)| a)
             .collect();
-        // A random id is as good a die as any, and there already.
-        let die = Id::random().with_str(|text| text.bytes().map(usize::from).sum::<usize>());
-        up.get(die.checked_rem(up.len())?).map(|address| (*address).clone())
+        any(&up).map(|address| (*address).clone())
     }
+}
+
+/// A random one.
+pub(crate) fn any<T>(of: &[T]) -> Option<&T> {
+    // A random id is as good a die as any, and there already.
+    let die = Id::random().with_str(|text| text.bytes().map(usize::from).sum::<usize>());
+    of.get(die.checked_rem(of.len())?)
 }
 
 #[cfg(test)]

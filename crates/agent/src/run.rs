@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Page, PubSub, Publications,
-    Queries, Roster, Server, Subscriptions,
+    ApiTelemetry, Areas, BindError, Listener, LiveGraph, LiveOwner, NoAuth, Notices, Page, PubSub,
+    Publications, Queries, Roster, Server, Subscriptions,
 };
 use skydive_graph::{Mutation, Source};
 use skydive_probes::{Namespaces, ProbeConfig, ProbeTelemetry, Report};
@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::captures::{self, CaptureEnds, CaptureMetrics, FlowFeed};
+use crate::captures::{self, CaptureEnds, CaptureMetrics};
+use crate::flow_line::{self, FlowLine, FlowLineTelemetry};
 use crate::link::SharedDial;
 use crate::made::Made;
 use crate::master::Masters;
@@ -58,6 +59,7 @@ pub struct Agent {
     masters: Arc<Masters>,
     states: Arc<ProbeStates>,
     probe_telemetry: ProbeTelemetry,
+    flow_telemetry: FlowLineTelemetry,
 }
 
 impl Agent {
@@ -84,6 +86,7 @@ impl Agent {
             masters,
             states: Arc::default(),
             probe_telemetry: ProbeTelemetry::default(),
+            flow_telemetry: FlowLineTelemetry::default(),
         })
     }
 
@@ -103,6 +106,7 @@ impl Agent {
         telemetry.register(&mut registry);
         self.live.register(&mut registry);
         self.probe_telemetry.register(&mut registry);
+        self.flow_telemetry.register(&mut registry);
         registry.register_collector(Box::new(CaptureMetrics(captures.totals.clone())));
         let roster = Roster::new();
         let (publishers, pub_subs) = (Roster::new(), Roster::new());
@@ -122,8 +126,9 @@ impl Agent {
                 telemetry: telemetry.clone(),
                 probes: self.probe_telemetry.clone(),
                 captures: captures.totals.clone(),
+                flows: self.flow_telemetry.clone(),
             })),
-            subscriptions: Some(Subscriptions { live: self.live.clone(), roster }),
+            subscriptions: Some(Subscriptions { live: self.live.clone(), roster, notices: Notices::new() }),
             publications: Some(Publications { live: self.live.clone(), roster: publishers }),
             pubsub: Some(PubSub { live: self.live.clone(), roster: pub_subs }),
             metrics: Some(Arc::new(registry)),
@@ -155,10 +160,21 @@ impl Agent {
         })
         .map_err(AgentError::Captures)?;
         let mut tasks = JoinSet::new();
+        let line = FlowLine::new(
+            flow_line::Surroundings {
+                protocol: self.config.flow_protocol,
+                dials: self.dials.clone(),
+                connections: self.masters.watch(),
+                host_id: self.config.host_id.clone(),
+                clock: self.config.clock.clone(),
+                telemetry: self.flow_telemetry.clone(),
+            },
+            &stop,
+        );
         tasks.spawn(self.server(&captures, stop.clone()).run(self.listener));
         tasks.spawn(capture_owner.run(stop.clone()));
         let CaptureEnds { desk, flows, feed, .. } = captures;
-        tasks.spawn(pass_over(feed));
+        tasks.spawn(line.run(feed));
         let answering = Answering { captures: desk, flows };
         tasks.spawn(self.owner.run(stop.clone()));
         tasks.spawn(apply_reports(
@@ -205,17 +221,6 @@ impl Agent {
             }
         }
         defect
-    }
-}
-
-/// Takes flows that nobody is told of yet.
-async fn pass_over(mut feed: FlowFeed) {
-    let mut stats = feed.stats;
-    loop {
-        tokio::select! {
-            flows = feed.flows.recv() => if flows.is_none() { return },
-            Some(_) = stats.recv() => {}
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use skydive_proto::{
 use skydive_value::SmolStr;
 use tokio::sync::watch;
 
+use crate::flow_line::FlowLineTelemetry;
 use crate::master::{Connection, Connections};
 
 /// The state of each probe that was started. Short locks, nothing called under them.
@@ -62,6 +63,7 @@ pub(crate) struct AgentReport {
     pub(crate) masters: watch::Receiver<Connections>,
     pub(crate) telemetry: ApiTelemetry,
     pub(crate) probes: ProbeTelemetry,
+    pub(crate) flows: FlowLineTelemetry,
     pub(crate) captures: watch::Receiver<CaptureTotals>,
 }
 
@@ -88,6 +90,7 @@ impl AgentReport {
             topology_probes: probes.map(|(name, health)| (name.to_owned(), probe_status(health))).collect(),
             flow_probes: CAPTURES.iter().map(|kind| kind.name.to_owned()).collect(),
             captures: self.captures.borrow().clone(),
+            flows: self.flows.status(),
             losses: Losses {
                 netlink_gaps: self.probes.netlink_gaps(),
                 netlink_malformed: self.probes.netlink_malformed(),
@@ -163,6 +166,7 @@ mod tests {
             masters: masters.watch(),
             telemetry: ApiTelemetry::default(),
             probes: ProbeTelemetry::default(),
+            flows: FlowLineTelemetry::default(),
             captures: watch::channel(CaptureTotals::default()).1,
         };
         let json = serde_json::to_value(report.of_now().analyzers).unwrap();
