@@ -1,4 +1,4 @@
-//! The calls that no safe crate has. What is unsafe of this crate is here and in `packet_ring`.
+//! The calls that no safe crate has. What is unsafe of this crate is here, in `packet_ring` and in `tcp_trace`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};

@@ -13,6 +13,7 @@ mod message;
 mod neigh;
 mod request;
 mod route;
+mod sock_diag;
 mod socket;
 mod stats;
 
@@ -23,8 +24,10 @@ pub use link::{HwAddr, LinkFacts, LinkGone, OperState, VfFacts, encap_name};
 pub use message::{Event, Message, parse_messages};
 pub use neigh::NeighFacts;
 pub use route::{Destination, RouteFacts, RouteHop, encap_type_name};
+pub use sock_diag::{SocketFacts, SocketProtocol, SocketState, parse_socket};
 pub use socket::{NetlinkError, RequestSocket};
 pub use stats::LinkStats;
 
 pub(crate) use request::{NLA_F_NESTED, numbers};
+pub(crate) use sock_diag::{SOCK_DIAG_BY_FAMILY, question};
 pub(crate) use socket::{GENERIC, Received, Scratch, open_events, open_requests, receive};
