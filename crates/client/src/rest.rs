@@ -1,15 +1,22 @@
 //! Requests and their answers.
 
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
-use skydive_proto::{Explain, Identity, Language, encode_query, header};
+use skydive_proto::{Explain, Identity, Language, encode_query, header, media};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
 use crate::Endpoint;
@@ -136,6 +143,8 @@ pub enum RestError {
 
 /// How long a server may say nothing, unless told otherwise. A query may run for a minute.
 pub const PATIENCE: Duration = Duration::from_secs(75);
+/// Bytes of a file read at a time.
+const PIECE: usize = 256 << 10;
 /// Largest answer taken, bytes.
 const ANSWER_MAX: usize = 2 << 30;
 
@@ -237,6 +246,46 @@ impl Rest {
             request = request.header(header::RESOURCE_TTL, format!("{}ms", ttl.as_millis()));
         }
         self.send(url, request).await
+    }
+
+    /// Gives a capture file to the server; 202 when it has all flows of it. `progress` hears how many bytes were sent.
+    pub async fn import_pcap(
+        &self,
+        file: impl AsyncRead + Send + 'static,
+        mut progress: impl FnMut(u64) + Send + 'static,
+    ) -> Result<Response, RestError> {
+        let url = self.endpoint.http_url("/api/pcap");
+        let sent = Arc::new(AtomicU64::new(0));
+        let told = sent.clone();
+        let pieces = unfold(Some(Box::pin(file)), async |file| {
+            let mut file = file?;
+            let mut piece = BytesMut::with_capacity(PIECE);
+            match file.read_buf(&mut piece).await {
+                Ok(0) => None,
+                Ok(_) => Some((Ok(piece.freeze()), Some(file))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        let pieces = pieces.inspect(move |piece: &Result<Bytes, io::Error>| {
+            let more = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+            progress(told.fetch_add(more, Ordering::Relaxed) + more);
+        });
+        let body = reqwest::Body::wrap_stream(pieces);
+        let request = self.client.post(&url).header("content-type", media::PCAP).body(body);
+        // A large file may take longer than a server may be silent; as long as it is taken, the server is there.
+        let patient = Self { patience: Duration::MAX, ..self.clone() };
+        let mut answer = pin!(patient.send(url.clone(), request));
+        let mut before = 0;
+        loop {
+            if let Ok(answer) = timeout(self.patience, &mut answer).await {
+                return answer;
+            }
+            let now = sent.load(Ordering::Relaxed);
+            if now == before {
+                return Err(RestError::Silent { url, patience: self.patience });
+            }
+            before = now;
+        }
     }
 
     /// Changes one; 200 with the resource after it, 304 when that changes nothing.

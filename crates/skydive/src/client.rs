@@ -9,6 +9,7 @@ mod flows;
 mod import;
 mod incomplete;
 mod indent;
+mod pcap;
 mod query;
 mod rule;
 mod show;
@@ -56,6 +57,7 @@ pub(crate) async fn run(
         ClientCommand::Query(flags) => query::run(&rest, &flags).await,
         ClientCommand::Shell(flags) => shell::run(rest, flags, name).await,
         ClientCommand::Capture(command) => capture::run(&rest, command).await,
+        ClientCommand::Pcap { trace } => pcap::run(&rest, &trace).await,
         ClientCommand::Flows(flags) => flows::run(&rest, &flags).await,
         ClientCommand::Node(command) => element::run_node(&rest, command).await,
         ClientCommand::Edge(command) => element::run_edge(&rest, command).await,

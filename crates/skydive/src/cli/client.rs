@@ -24,6 +24,15 @@ pub(crate) enum ClientCommand {
   skydive client flows --follow
   skydive client flows --follow --format json | jq .Metric")]
     Flows(LiveFlowsFlags),
+    /// Give a capture file to the analyzer, for its flows
+    #[command(after_help = "Examples:
+  skydive client pcap --trace /tmp/eth0.pcap
+  skydive client query \"G.Flows().Has('Application','DNS')\"")]
+    Pcap {
+        /// The file, pcap or pcapng
+        #[arg(short, long, value_name = "FILE")]
+        trace: PathBuf,
+    },
     /// Make, change, list and delete nodes
     #[command(subcommand)]
     Node(NodeCommand),
