@@ -98,16 +98,22 @@ pub(crate) fn captures(around: Surroundings) -> io::Result<(CaptureOwner, Captur
 }
 
 impl CaptureDesk {
-    /// Asks for a capture to begin or end, and waits until it has.
-    pub(crate) async fn ask(&self, wish: Wish, work: NodeCapture) -> Result<(), Refusal> {
+    /// Asks for a capture to begin or end. What is asked first is done first; the answer comes when it is done.
+    pub(crate) fn ask(
+        &self,
+        wish: Wish,
+        work: NodeCapture,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send + use<> {
         let (reply, done) = oneshot::channel();
-        let request = Request { wish, work, reply };
-        self.0.try_send(request).map_err(|error| {
+        let sent = self.0.try_send(Request { wish, work, reply }).map_err(|error| {
             Refusal::from(&match error {
                 mpsc::error::TrySendError::Full(_) => Fault::Busy,
                 mpsc::error::TrySendError::Closed(_) => Fault::Ending,
             })
-        })?;
-        done.await.unwrap_or_else(|_| Err((&Fault::Ending).into()))
+        });
+        async move {
+            sent?;
+            done.await.unwrap_or_else(|_| Err((&Fault::Ending).into()))
+        }
     }
 }

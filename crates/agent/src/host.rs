@@ -42,7 +42,7 @@ mod tests {
     use skydive_value::{Clock, Timestamp};
 
     use super::*;
-    use crate::{CaptureSettings, MetadataFile, ProbeChoice};
+    use crate::{CaptureSettings, FlowProtocol, MetadataFile, ProbeChoice};
 
     fn config(metadata: serde_json::Value, metadata_files: Vec<MetadataFile>) -> AgentConfig {
         AgentConfig {

@@ -4,12 +4,11 @@
 //! agent is busy. Every line is answered, whether its analyzer has the graph or not.
 
 use bytes::Bytes;
-use skydive_capture::SearchError;
 use skydive_proto::{
     Capture, Envelope, FlowReply, Format, NodeCapture, decode_flow_search, flow_type, namespace,
     on_demand_type,
 };
-use skydive_value::Id;
+use skydive_value::{BoxFuture, Id};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::captures::{AgentFlows, CaptureDesk, Wish};
@@ -36,6 +35,7 @@ const MOST_BYTES: usize = 60 << 20;
 /// Status of HTTP.
 const OK: i32 = 200;
 const BAD_REQUEST: i64 = 400;
+const DEFECT: i64 = 500;
 const BUSY: i64 = 503;
 
 const TOO_MANY: &str = "the agent has too many requests to answer, ask again later";
@@ -57,8 +57,7 @@ impl Requests {
         } else if waiting >= MOST {
             self.running.spawn(async move { request.refused(&message, BUSY, TOO_MANY) });
         } else {
-            let answering = self.answering.clone();
-            self.running.spawn(async move { answering.answer(request, message).await });
+            self.running.spawn(self.answering.answer(request, message));
         }
     }
 
@@ -116,43 +115,48 @@ impl Asked {
 }
 
 impl Answering {
-    async fn answer(&self, asked: Asked, message: Envelope) -> Envelope {
+    /// Begins with a request at once, so that one comes after the other, and answers when it is done.
+    fn answer(&self, asked: Asked, message: Envelope) -> BoxFuture<'static, Envelope> {
         match asked {
-            Asked::Capture(wish) => {
-                let work = match NodeCapture::decode(&message.obj) {
-                    Ok(work) => work,
-                    Err(error) => return asked.refused(&message, BAD_REQUEST, &error.to_string()),
-                };
-                let done = self.captures.ask(wish, work.clone()).await;
-                let fault = done.as_ref().err().map(|refusal| (refusal.status, refusal.why.as_str()));
-                work.to_reply(&message, asked.reply_kind(), fault)
-            }
-            Asked::Flows => {
-                let search = match decode_flow_search(&message.obj) {
-                    Ok(search) => search,
-                    Err(error) => return asked.refused(&message, BAD_REQUEST, &error.to_string()),
-                };
-                match self.flows.find(&search).await {
-                    Ok(found) => {
-                        let reply = FlowReply {
-                            status: OK,
-                            truncated: found.coverage.truncated,
-                            lost: found.coverage.lost,
-                            sets: vec![found.set],
-                            error: String::new(),
-                        };
-                        match spawn_blocking(move || encoded(reply)).await {
-                            Ok(bytes) => flow_reply(&message, OK.into(), bytes),
-                            Err(defect) => asked.refused(&message, 500, &defect.to_string()),
-                        }
-                    }
-                    Err(error @ (SearchError::Busy | SearchError::Ended)) => {
-                        asked.refused(&message, BUSY, &error.to_string())
-                    }
+            Asked::Capture(wish) => match NodeCapture::decode(&message.obj) {
+                Ok(work) => {
+                    let done = self.captures.ask(wish, work.clone());
+                    Box::pin(async move {
+                        let done = done.await;
+                        let fault = done.as_ref().err().map(|refusal| (refusal.status, refusal.why.as_str()));
+                        work.to_reply(&message, asked.reply_kind(), fault)
+                    })
                 }
+                Err(error) => {
+                    Box::pin(async move { asked.refused(&message, BAD_REQUEST, &error.to_string()) })
+                }
+            },
+            Asked::Flows => {
+                let flows = self.flows.clone();
+                Box::pin(async move {
+                    let (status, obj) = match found(&flows, &message).await {
+                        Ok(obj) => (OK, obj),
+                        Err((status, why)) => return asked.refused(&message, status, &why),
+                    };
+                    flow_reply(&message, status.into(), obj)
+                })
             }
         }
     }
+}
+
+/// The answer to a search, or a status and what is wrong.
+async fn found(flows: &AgentFlows, message: &Envelope) -> Result<Bytes, (i64, String)> {
+    let search = decode_flow_search(&message.obj).map_err(|error| (BAD_REQUEST, error.to_string()))?;
+    let found = flows.find(&search).await.map_err(|error| (BUSY, error.to_string()))?;
+    let reply = FlowReply {
+        status: OK,
+        truncated: found.coverage.truncated,
+        lost: found.coverage.lost,
+        sets: vec![found.set],
+        error: String::new(),
+    };
+    spawn_blocking(move || encoded(reply)).await.map_err(|defect| (DEFECT, defect.to_string()))
 }
 
 fn flow_reply(message: &Envelope, status: i64, obj: Bytes) -> Envelope {

@@ -2,43 +2,14 @@
 
 use skydive_capture::{CaptureConfig, CaptureDef, check_filter, definition};
 use skydive_flow::{ExtraLayers, KeyMode};
+use skydive_graph::key;
 use skydive_proto::Capture;
+use skydive_query::CAPTURABLE;
 use skydive_sys::NsRef;
 
 use super::fault::Fault;
 use super::place::Place;
 use crate::CaptureSettings;
-
-/// Types of nodes that are interfaces.
-const INTERFACES: &[&str] = &[
-    "internal",
-    "veth",
-    "tun",
-    "tuntap",
-    "bridge",
-    "dummy",
-    "gre",
-    "bond",
-    "can",
-    "hsr",
-    "ifb",
-    "macvlan",
-    "macvtap",
-    "vlan",
-    "vxlan",
-    "gretap",
-    "ip6gretap",
-    "geneve",
-    "ipoib",
-    "vcan",
-    "ipip",
-    "ipvlan",
-    "lowpan",
-    "ip6tnl",
-    "ip6gre",
-    "sit",
-    "device",
-];
 
 /// Kinds of captures on nodes of other types, which come later.
 const OTHERS: &[(&str, &[&str])] = &[
@@ -52,10 +23,8 @@ const ON_INTERFACES: &[&str] = &["afpacket", "pcap", "pcapsocket", "sflow", "ebp
 
 /// Kinds of captures that nodes of a type have, the default first.
 fn kinds(node_type: &str) -> &'static [&'static str] {
-    if INTERFACES.contains(&node_type) {
-        return ON_INTERFACES;
-    }
-    OTHERS.iter().find(|(name, _)| *name == node_type).map_or(&[], |(_, kinds)| *kinds)
+    let other = OTHERS.iter().find(|(name, _)| *name == node_type).map(|(_, kinds)| *kinds);
+    other.unwrap_or(if CAPTURABLE.contains(&node_type) { ON_INTERFACES } else { &[] })
 }
 
 /// The kind that is wanted on a node of that type.
@@ -67,7 +36,7 @@ pub(super) fn kind(capture: &Capture, node_type: &str) -> Result<&'static Captur
         let (kind, node, possible) = (wanted.to_owned(), node_type.into(), kinds.join(", "));
         return Err(Fault::Kind { kind, node, possible });
     }
-    definition(wanted).ok_or_else(|| Fault::Later { what: "Type", which: wanted.to_owned() })
+    definition(wanted).ok_or_else(|| Fault::Later { what: key::TYPE, which: wanted.to_owned() })
 }
 
 /// Whether captures of a kind take their packets from an interface.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use skydive_capture::{Capture as Running, CaptureCounters, CaptureDef, CaptureState};
+use skydive_graph::key;
 use skydive_proto::{Capture, FlowStats};
 use skydive_value::{Map, SmolStr, Value};
 use tokio::sync::oneshot;
@@ -142,17 +143,17 @@ impl Task {
         };
         let Capture { uuid, name, description, bpf_filter, kind, .. } = &self.capture;
         let mut entry = Map::new();
-        let mut text = |key: &str, text: &str| {
+        let mut text = |name: &str, text: &str| {
             if !text.is_empty() {
-                entry.insert(key, text);
+                entry.insert(name, text);
             }
         };
         text("ID", uuid);
-        text("Name", name);
+        text(key::NAME, name);
         text("Description", description);
         text("BPFFilter", bpf_filter);
-        text("Type", kind);
-        text("State", state);
+        text(key::TYPE, kind);
+        text(key::STATE, state);
         text("Error", error.as_deref().unwrap_or_default());
         text("PCAPSocket", &socket.map(|at| at.to_string()).unwrap_or_default());
         entry.insert("PacketsReceived", Value::from(self.shown.received));
