@@ -6,6 +6,8 @@
 mod counts;
 #[path = "captures/faults.rs"]
 mod faults;
+#[path = "captures/load.rs"]
+mod load;
 #[path = "captures/sockets.rs"]
 mod sockets;
 #[path = "captures/stage.rs"]

@@ -104,8 +104,9 @@ async fn captures_on_a_node_do_not_disturb_each_other() {
     let sort = Some(Sort { by: field::CAPTURE_ID.into(), direction: Direction::Descending });
     let by = |path: &'static str| FlowSearch { dedup: Some(path.into()), sort: sort.clone(), ..of_icmp() };
     let ids = |flows: Vec<skydive_flow::Flow>| flows.into_iter().map(|f| f.capture_id).collect::<Vec<_>>();
-    let found = stage.analyzer.flows(&by(field::L3_TRACKING_ID), |_| true).await;
-    assert_eq!(found.len(), 1);
+    // With link addresses and without.
+    let found = stage.analyzer.flows(&by(field::TRACKING_ID), |_| true).await;
+    assert_eq!(found.len(), 2, "{found:#?}");
     let found = stage.analyzer.flows(&by(field::CAPTURE_ID), |_| true).await;
     assert_eq!(ids(found), ["u3", "u2", "u1"]);
     let part = FlowSearch { range: Some(1..3), ..by(field::CAPTURE_ID) };

@@ -222,6 +222,13 @@ impl Analyzer {
         }
     }
 
+    /// Ends the line.
+    pub(crate) fn leave(&mut self) {
+        let (to, _) = mpsc::channel(1);
+        let (_, from) = mpsc::channel(1);
+        self.end = ChannelEnd { to, from };
+    }
+
     pub(crate) async fn send(&mut self, mut request: Envelope) -> String {
         self.asked += 1;
         request.uuid = format!("r{}", self.asked);
