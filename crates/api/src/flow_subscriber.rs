@@ -43,9 +43,11 @@ pub struct FlowSubscriptions {
 #[derive(Debug)]
 struct News {
     what: What,
-    /// By namespace and protocol; none where a namespace has no part in it.
-    frames: Mutex<HashMap<(SmolStr, Protocol), Arc<[Message]>>>,
+    frames: Mutex<Frames>,
 }
+
+/// By namespace and protocol; none where a namespace has no part in it.
+type Frames = HashMap<(SmolStr, Protocol), Arc<[Message]>>;
 
 #[derive(Debug)]
 enum What {

@@ -25,7 +25,8 @@ impl Notices {
         let _ = self.0.send(Arc::new(message));
     }
 
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<Envelope>> {
+    /// What is told from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Envelope>> {
         self.0.subscribe()
     }
 }

@@ -195,8 +195,11 @@ impl Session {
                         let frame = frame(&notice, self.speaker.protocol());
                         self.speaker.send([frame]).await
                     }
-                    Ok(_) => Ok(()),
-                    Err(RecvError::Lagged(messages)) => Err(self.lost(messages)),
+                    // Who wants none of it has missed nothing.
+                    Err(RecvError::Lagged(messages)) if self.handshake.wants(namespace::ON_DEMAND_CAPTURE_NOTIFICATION) => {
+                        Err(self.lost(messages))
+                    }
+                    Ok(_) | Err(RecvError::Lagged(_)) => Ok(()),
                     Err(RecvError::Closed) => Err(stopping()),
                 },
             };

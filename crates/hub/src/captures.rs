@@ -192,3 +192,6 @@ impl From<StoreError> for Over {
         Self::Store(fault)
     }
 }
+
+#[cfg(test)]
+mod tests;

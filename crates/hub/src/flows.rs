@@ -1,10 +1,9 @@
 //! Flows of now: all agents are asked at once, and what they answer is put together.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowsFound, Merge};
+use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowSet, FlowsFound, Merge};
 use skydive_graph::BoxFuture;
 use skydive_proto::{
     Envelope, FLOW_SEARCH_MAX, FlowError, FlowLimits, FlowReply, Format, encode_flow_search, flow_type,
@@ -20,10 +19,12 @@ pub(crate) struct LiveFlows {
     pub(crate) hosts: Hosts,
     /// Flows that are kept here.
     pub(crate) others: Vec<Arc<dyn FlowRead>>,
+    /// How long an agent may take.
+    pub(crate) deadline: Duration,
 }
 
-/// How long an agent may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long an agent may take, as a rule.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// Flows of an answer that are put together at most.
 const MOST: usize = 500_000;
 /// Answers larger than this are read on a thread where blocking is allowed, bytes.
@@ -60,52 +61,105 @@ impl LiveFlows {
         };
         let mut answers = JoinSet::new();
         for host in hosts {
-            let (line, question) = (self.hosts.clone(), question.clone());
+            let (line, question, deadline) = (self.hosts.clone(), question.clone(), self.deadline);
             answers.spawn(async move {
-                let answer = answer_of(&line, &host, question).await;
+                let answer = answer_of(&line, &host, question, deadline).await;
                 (host, answer)
             });
         }
         let merge = Merge { sort: search.sort.clone(), dedup: search.dedup.clone() };
-        let mut all = FlowsFound::default();
+        let mut pile = Pile::new(merge, search.range.as_ref().map(|range| place(range.end)));
+        let mut coverage = Coverage::default();
         for other in &self.others {
-            add(&mut all, other.search(&each).await?, &merge);
+            let found = other.search(&each).await?;
+            coverage.add(found.coverage);
+            pile.put(found.set);
         }
         // Who is dropped meanwhile takes the questions with it.
         while let Some(answered) = answers.join_next().await {
             let Ok((host, answer)) = answered else { return Err(FlowReadError::Stopped) };
             match answer {
-                Ok(found) => add(&mut all, found, &merge),
+                Ok((sets, covered)) => {
+                    coverage.add(covered);
+                    sets.into_iter().for_each(|set| pile.put(set));
+                }
                 Err(why) => {
                     tracing::debug!(%host, why, "flows of an agent are missing in an answer");
-                    all.coverage.miss(host);
+                    coverage.miss(host);
                 }
             }
         }
+        coverage.truncated |= pile.is_cut;
+        let mut set = pile.into_set();
         if let Some(range) = &search.range {
-            all.set.slice(places(range));
+            set.slice(place(range.start)..place(range.end));
         }
-        Ok(all)
+        Ok(FlowsFound { set, coverage })
     }
 }
 
-/// Puts an answer to the others.
-fn add(all: &mut FlowsFound, found: FlowsFound, merge: &Merge) {
-    all.coverage.add(found.coverage);
-    all.set.merge(found.set, merge);
-    if all.set.flows.len() > MOST {
-        all.set.slice(0..MOST);
-        all.coverage.truncated = true;
+/// Sets that are being put together. Each is larger than the one above it, so that of many sets no flow is moved often.
+struct Pile {
+    sets: Vec<FlowSet>,
+    merge: Merge,
+    /// How many of the first are wanted.
+    wanted: Option<usize>,
+    /// Whether some were left out that may have been wanted.
+    is_cut: bool,
+}
+
+impl Pile {
+    fn new(merge: Merge, wanted: Option<usize>) -> Self {
+        Self { sets: Vec::new(), merge, wanted, is_cut: false }
+    }
+
+    fn put(&mut self, set: FlowSet) {
+        self.sets.push(set);
+        while let [.., lower, upper] = &self.sets[..]
+            && lower.flows.len() <= upper.flows.len()
+        {
+            self.join();
+        }
+        while self.sets.iter().map(|set| set.flows.len()).sum::<usize>() > MOST {
+            if self.sets.len() > 1 {
+                self.join();
+            } else if let Some(set) = self.sets.last_mut() {
+                set.slice(0..MOST);
+                self.is_cut = true;
+            }
+        }
+    }
+
+    /// Makes one set of the two on top.
+    fn join(&mut self) {
+        let Some(upper) = self.sets.pop() else { return };
+        let Some(lower) = self.sets.last_mut() else { return self.sets.push(upper) };
+        lower.merge(upper, &self.merge);
+        if let Some(wanted) = self.wanted {
+            lower.slice(0..wanted);
+        }
+    }
+
+    fn into_set(mut self) -> FlowSet {
+        while self.sets.len() > 1 {
+            self.join();
+        }
+        self.sets.pop().unwrap_or_default()
     }
 }
 
-fn places(range: &Range<u64>) -> Range<usize> {
-    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    place(range.start)..place(range.end)
+fn place(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
 }
 
-async fn answer_of(hosts: &Hosts, host: &SmolStr, question: Envelope) -> Result<FlowsFound, String> {
-    let answer = hosts.ask(host, question, DEADLINE).await.map_err(|error| error.to_string())?;
+/// The sets of an agent, one of each of its tables at most, and how much of the truth they are.
+async fn answer_of(
+    hosts: &Hosts,
+    host: &SmolStr,
+    question: Envelope,
+    deadline: Duration,
+) -> Result<(Vec<FlowSet>, Coverage), String> {
+    let answer = hosts.ask(host, question, deadline).await.map_err(|error| error.to_string())?;
     let reply = if answer.obj.len() < LARGE {
         decode(&answer)
     } else {
@@ -116,21 +170,12 @@ async fn answer_of(hosts: &Hosts, host: &SmolStr, question: Envelope) -> Result<
     if reply.status != OK {
         return Err(format!("status {}: {}", reply.status, reply.error));
     }
-    let mut found = FlowsFound {
-        coverage: Coverage {
-            truncated: reply.truncated,
-            lost: reply.lost.saturating_add(refused),
-            ..Coverage::complete()
-        },
-        ..FlowsFound::default()
+    let coverage = Coverage {
+        truncated: reply.truncated,
+        lost: reply.lost.saturating_add(refused),
+        ..Coverage::complete()
     };
-    // One set of an agent of ours: the tables are put together there.
-    let mut sets = reply.sets.into_iter();
-    found.set = sets.next().unwrap_or_default();
-    for set in sets {
-        found.set.merge(set, &Merge::default());
-    }
-    Ok(found)
+    Ok((reply.sets, coverage))
 }
 
 /// The answer, and how many of its flows cannot be read.
@@ -139,3 +184,6 @@ fn decode(answer: &Envelope) -> Result<(FlowReply, u64), FlowError> {
     let reply = FlowReply::decode(&answer.obj, &FlowLimits::default(), |_| refused += 1)?;
     Ok((reply, refused))
 }
+
+#[cfg(test)]
+mod tests;

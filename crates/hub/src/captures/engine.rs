@@ -133,6 +133,10 @@ impl Engine {
         let now = Instant::now();
         match done {
             Ok(()) => {
+                if is_start {
+                    // It may go before the next look.
+                    self.there.insert(place.clone());
+                }
                 // Not asked again before the graph had time to show it.
                 self.later.insert(place, Later { until: now + SHOWN, pause: Duration::ZERO });
             }
