@@ -114,6 +114,7 @@ impl Agent {
         let areas = Areas {
             topology: Some(Arc::new(Queries::new(
                 Arc::new(self.live.clone()),
+                Some(Arc::new(captures.flows.clone())),
                 &config.api.limits,
                 clock.clone(),
             ))),
