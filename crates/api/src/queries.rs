@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use skydive_flow::FlowRead;
 use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When, key};
 use skydive_proto::{Answer, Explain, Limits};
-use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Stop, View, execute, parse};
+use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Sources, Stop, View, execute, parse};
 use skydive_value::{Clock, Filter, Id, Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -19,6 +20,7 @@ use crate::{QueryFault, Topology};
 /// Answers queries of the language's core.
 pub struct Queries {
     graph: Arc<dyn GraphRead>,
+    flows: Option<Arc<dyn FlowRead>>,
     limits: skydive_query::Limits,
     clock: Clock,
     running: Arc<Semaphore>,
@@ -33,11 +35,16 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const RUNNING: usize = 32;
 
 impl Queries {
-    /// Answers from `graph`.
-    pub fn new(graph: Arc<dyn GraphRead>, limits: &Limits, clock: Clock) -> Self {
+    /// Answers from `graph`, and from `flows` where there are any.
+    pub fn new(
+        graph: Arc<dyn GraphRead>,
+        flows: Option<Arc<dyn FlowRead>>,
+        limits: &Limits,
+        clock: Clock,
+    ) -> Self {
         let limits =
             skydive_query::Limits { max_query_bytes: limits.query_bytes, max_steps: limits.query_steps };
-        Self { graph, limits, clock, running: Arc::new(Semaphore::new(RUNNING)) }
+        Self { graph, flows, limits, clock, running: Arc::new(Semaphore::new(RUNNING)) }
     }
 
     async fn answer(&self, text: &str) -> Result<Found, QueryFault> {
@@ -47,10 +54,11 @@ impl Queries {
         let Ok(permit) = self.running.clone().acquire_owned().await else {
             return Err(QueryFault::plain("queries are no longer answered"));
         };
-        let graph = self.graph.clone();
+        let (graph, flows) = (self.graph.clone(), self.flows.clone());
         let mut running = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            Handle::current().block_on(run(&query, &*graph, &cx))
+            let sources = Sources { graph: &*graph, flows: flows.as_deref() };
+            Handle::current().block_on(run(&query, &sources, &cx))
         });
         let ended = match tokio::time::timeout(DEADLINE, &mut running).await {
             Ok(ended) => ended,
@@ -85,8 +93,8 @@ impl Drop for Waiting {
     }
 }
 
-async fn run(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<Found, QueryError> {
-    let found = execute(query, graph, cx).await?;
+async fn run(query: &Query, sources: &Sources<'_>, cx: &Cx) -> Result<Found, QueryError> {
+    let found = execute(query, sources, cx).await?;
     let explain = Explain { nodes: found.reads.nodes, edges: found.reads.edges, index: found.reads.index };
     Ok(Found { answer: shape(found.rows), explain, coverage: found.coverage })
 }
@@ -102,6 +110,9 @@ fn shape(rows: Rows) -> Answer {
         Rows::NextHops(hops) if hops.is_empty() => Answer::Values(Vec::new()),
         Rows::NextHops(hops) => Answer::Values(vec![next_hops(&hops)]),
         Rows::Metrics(records) | Rows::Sockets(records) => Answer::Records(records.0),
+        Rows::Flows(flows) => Answer::Flows(flows),
+        Rows::Groups(groups) => Answer::Groups(groups),
+        Rows::RawPackets(packets) => Answer::Packets(packets),
         Rows::Value(value) => Answer::Value(value),
     }
 }

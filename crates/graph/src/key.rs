@@ -133,6 +133,8 @@ names! {
     METRIC = "Metric";
     /// Counters of the last sampling interval.
     LAST_UPDATE_METRIC = "LastUpdateMetric";
+    /// Link address of the interface at the other end, where that is known.
+    PEER_INTF_MAC = "PeerIntfMAC";
     /// Captures on the node.
     CAPTURES = "Captures";
     /// Connections of processes.

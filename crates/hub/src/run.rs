@@ -18,6 +18,7 @@ use crate::agents::{Agents, SharedLink};
 use crate::analyzer_probes::{AnalyzerProbe, AnalyzerProbes};
 use crate::captures::Captures;
 use crate::flow_intake::{Datagrams, FlowIntake, FlowTelemetry};
+use crate::flows::{DEADLINE, LiveFlows};
 use crate::hosts::Hosts;
 use crate::imported::Imported;
 use crate::rules::Rules;
@@ -114,6 +115,8 @@ impl Hub {
         let (hosts, notices) = (Hosts::default(), Notices::new());
         let link: SharedLink =
             Arc::new(Agents { live: live.clone(), clock: config.clock.clone(), hosts: hosts.clone() });
+        let flows =
+            LiveFlows { hosts: hosts.clone(), others: vec![Arc::new(imported.clone())], deadline: DEADLINE };
         let areas = Areas {
             identity: Identity {
                 host: config.host_id.to_string(),
@@ -122,6 +125,7 @@ impl Hub {
             },
             topology: Some(Arc::new(Queries::new(
                 Arc::new(live.clone()),
+                Some(Arc::new(flows)),
                 &config.api.limits,
                 config.clock.clone(),
             ))),

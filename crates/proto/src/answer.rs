@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use skydive_flow::{Flow, LinkType, RawPacket};
 use skydive_graph::{Edge, Node, Snapshot};
 use skydive_value::{Id, Map, SmolStr, Value};
 use thiserror::Error;
@@ -35,6 +36,12 @@ pub enum Answer {
     Value(Value),
     /// `[{"<what they belong to>":[object, …], …}]`, or `[]`.
     Records(Vec<(SmolStr, Vec<Map>)>),
+    /// `[flow, …]`
+    Flows(Vec<Flow>),
+    /// `[{"<what they have in common>":[flow, …], …}]`, or `[]`.
+    Groups(Vec<(SmolStr, Vec<Flow>)>),
+    /// `[{"<flow>":[packet, …], …}]`, or `[]`; as a capture file when that is asked for.
+    Packets(Vec<(SmolStr, Vec<RawPacket>)>),
 }
 
 /// The form a client wants.
@@ -88,6 +95,9 @@ impl fmt::Debug for Answer {
             Self::Values(_) => "Values",
             Self::Value(_) => "Value",
             Self::Records(_) => "Records",
+            Self::Flows(_) => "Flows",
+            Self::Groups(_) => "Groups",
+            Self::Packets(_) => "Packets",
         })
     }
 }
@@ -95,6 +105,7 @@ impl fmt::Debug for Answer {
 /// The text of an answer.
 pub fn pieces_of_answer(answer: Answer, output: Output) -> Result<Pieces, AnswerError> {
     match (output, answer) {
+        (Output::Pcap, Answer::Packets(packets)) => Ok(capture_file(packets)),
         (Output::Pcap, _) => Err(AnswerError::NoPackets),
         (Output::Dot, Answer::Graph { nodes, edges }) => Ok(dot(nodes, edges)),
         (Output::Dot, _) => Err(AnswerError::NotAGraph),
@@ -109,7 +120,16 @@ pub fn pieces_of_answer(answer: Answer, output: Output) -> Result<Pieces, Answer
         }
         (Output::Json, Answer::Values(values)) => Ok(Pieces::new(list(values.into_iter().map(Part::Value)))),
         (Output::Json, Answer::Value(value)) => Ok(Pieces::new(std::iter::once(Part::Value(value)))),
-        (Output::Json, Answer::Records(records)) => Ok(Pieces::new(by_owner(records))),
+        (Output::Json, Answer::Records(records)) => {
+            Ok(Pieces::new(by_owner(records, |map| Part::Value(Value::from(map)))))
+        }
+        (Output::Json, Answer::Flows(flows)) => {
+            Ok(Pieces::new(list(flows.into_iter().map(|flow| Part::Flow(Box::new(flow))))))
+        }
+        (Output::Json, Answer::Groups(groups)) => {
+            Ok(Pieces::new(by_owner(groups, |flow| Part::Flow(Box::new(flow)))))
+        }
+        (Output::Json, Answer::Packets(packets)) => Ok(Pieces::new(by_owner(packets, Part::Packet))),
     }
 }
 
@@ -143,14 +163,28 @@ fn graph(nodes: Vec<Arc<Node>>, edges: Edges) -> impl Iterator<Item = Part> {
 }
 
 /// An object of lists in a list; the list is empty when the object would be.
-fn by_owner(records: Vec<(SmolStr, Vec<Map>)>) -> impl Iterator<Item = Part> {
+fn by_owner<T: Send + 'static>(
+    records: Vec<(SmolStr, Vec<T>)>,
+    part: impl Fn(T) -> Part + Copy + Send + 'static,
+) -> impl Iterator<Item = Part> + Send + 'static {
     let (open, close) = if records.is_empty() { ("[", "]") } else { ("[{", "}]") };
-    let members = records.into_iter().enumerate().flat_map(|(at, (owner, maps))| {
+    let members = records.into_iter().enumerate().flat_map(move |(at, (owner, owned))| {
         let comma = (at > 0).then_some(Part::Text(","));
         let name = [Part::Value(Value::Str(owner)), Part::Text(":")];
-        comma.into_iter().chain(name).chain(list(maps.into_iter().map(|map| Part::Value(Value::from(map)))))
+        comma.into_iter().chain(name).chain(list(owned.into_iter().map(part)))
     });
     std::iter::once(Part::Text(open)).chain(members).chain(std::iter::once(Part::Text(close)))
+}
+
+/// Packets as a capture file of the original's format (classic pcap) in the order of their times. That has one kind of
+/// link: packets of others than the first one has are left out, unless all are of one; what is left out can be had as
+/// JSON.
+fn capture_file(flows: Vec<(SmolStr, Vec<RawPacket>)>) -> Pieces {
+    let mut packets: Vec<RawPacket> = flows.into_iter().flat_map(|(_, packets)| packets).collect();
+    packets.sort_by_key(|packet| packet.at);
+    let link = packets.first().map_or(LinkType::ETHERNET, |packet| packet.link);
+    packets.retain(|packet| packet.link == link);
+    Pieces::new(std::iter::once(Part::PcapHead(link)).chain(packets.into_iter().map(Part::PcapPacket)))
 }
 
 fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {

@@ -6,11 +6,13 @@
 mod convert;
 mod dns;
 mod message;
+mod packet;
 mod search;
 mod spell;
 mod wire;
 
 pub use message::{FlowMessage, FlowReply, FlowStamp, FlowStats, decode_flow_set, encode_flow_set};
+pub(crate) use packet::{RawPacketJson, pcap_head, pcap_packet};
 pub use search::{FLOW_SEARCH_MAX, decode_flow_search, encode_flow_search};
 
 use prost::Message;

@@ -4,11 +4,13 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use skydive_flow::{Flow, LinkType, RawPacket};
 use skydive_graph::{Edge, Node};
 use skydive_value::Value;
 
 use crate::dot;
 use crate::element::{EdgeJson, NodeJson};
+use crate::flow::{FlowJson, RawPacketJson, pcap_head, pcap_packet};
 
 /// Size at which a piece is given out; one element more may be in it.
 pub const PIECE_SIZE: usize = 64 << 10;
@@ -24,6 +26,14 @@ pub enum Part {
     Edge(Arc<Edge>),
     /// JSON of a value.
     Value(Value),
+    /// JSON of a flow.
+    Flow(Box<Flow>),
+    /// JSON of a packet kept with a flow.
+    Packet(RawPacket),
+    /// Begin of a capture file with one kind of link.
+    PcapHead(LinkType),
+    /// A packet in it.
+    PcapPacket(RawPacket),
     /// Line of a node in a Graphviz document.
     DotNode(Arc<Node>),
     /// Line of an edge in a Graphviz document.
@@ -82,6 +92,16 @@ impl Part {
             Self::Node(node) => serde_json::to_writer(out, &NodeJson(node)),
             Self::Edge(edge) => serde_json::to_writer(out, &EdgeJson(edge)),
             Self::Value(value) => serde_json::to_writer(out, value),
+            Self::Flow(flow) => serde_json::to_writer(out, &FlowJson(flow)),
+            Self::Packet(packet) => serde_json::to_writer(out, &RawPacketJson(packet)),
+            Self::PcapHead(link) => {
+                pcap_head(*link, out);
+                Ok(())
+            }
+            Self::PcapPacket(packet) => {
+                pcap_packet(packet, out);
+                Ok(())
+            }
             Self::DotNode(node) => {
                 dot::write_node(out, node);
                 Ok(())

@@ -1,5 +1,6 @@
 //! Lists of keys and values as one filter: the arguments of `Has` and of every step that filters.
 
+use skydive_graph::key;
 use skydive_value::{Filter, Path};
 
 use crate::{Given, QueryError, predicate};
@@ -26,7 +27,7 @@ fn pairs(given: &[Given], offset: usize) -> Result<Vec<Filter>, QueryError> {
         let Some(key) = only.arg.as_text() else {
             return Err(QueryError::argument("Key must be a string", only.offset));
         };
-        return Ok(vec![Filter::present(Path::parse(key))]);
+        return Ok(vec![Filter::present(path(key))]);
     }
     if !given.len().is_multiple_of(2) {
         return Err(QueryError::argument("params should be a list of key,value", offset));
@@ -38,7 +39,15 @@ fn pairs(given: &[Given], offset: usize) -> Result<Vec<Filter>, QueryError> {
             let Some(path) = key.arg.as_text() else {
                 return Err(QueryError::argument("keys should be of string type", key.offset));
             };
-            predicate::filter(&Path::parse(path), value)
+            predicate::filter(&self::path(path), value)
         })
         .collect()
+}
+
+/// The path that a key names. What is captured on a node was said in two ways (`Captures.Name`, `Capture.Name`).
+fn path(key: &str) -> Path {
+    match key.strip_prefix("Capture.") {
+        Some(member) => Path::parse(&format!("{}.{member}", key::CAPTURES)),
+        None => Path::parse(key),
+    }
 }

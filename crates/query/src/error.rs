@@ -1,5 +1,6 @@
 //! What can be wrong with a query, before and while it runs.
 
+use skydive_flow::FlowReadError;
 use skydive_graph::ReadError;
 use skydive_value::SmolStr;
 use thiserror::Error;
@@ -61,6 +62,12 @@ pub enum QueryError {
     /// The graph cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Flows cannot be searched.
+    #[error(transparent)]
+    Flows(#[from] FlowReadError),
+    /// A flow has not the field that is asked for.
+    #[error("Field not found")]
+    NoField,
 }
 
 /// Steps whose refusal names them; the others give the general text.

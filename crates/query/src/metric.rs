@@ -39,6 +39,11 @@ pub(crate) const COUNTERS: [&str; 23] = [
     "TxWindowErrors",
 ];
 
+/// Every metric of flows has this counter.
+const OF_FLOWS: &str = "ABPackets";
+/// And a time that is none.
+const RTT: &str = "RTT";
+
 /// Slices that one answer may have.
 pub(crate) const MAX_SLICES: usize = 10_000;
 
@@ -48,6 +53,16 @@ pub(crate) struct Metric {
     start: i64,
     last: i64,
     counted: Vec<(SmolStr, Count)>,
+    rule: Rule,
+}
+
+/// What becomes of the remainder when counters are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// It is lost: counters of interfaces.
+    Truncates,
+    /// It stays with the part behind the cut: counters of flows.
+    Keeps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,13 +98,17 @@ impl Metric {
         let time = |key: &str| map.get(key).and_then(Value::to_int);
         let last = time(METRIC_LAST).unwrap_or(0);
         let start = time(METRIC_START).unwrap_or(last);
-        let counted = map.iter().filter(|(key, _)| ![METRIC_START, METRIC_LAST].contains(&key.as_str()));
+        let is_flow = map.get(OF_FLOWS).is_some();
+        // A round-trip time is no counter.
+        let skipped = |key: &str| [METRIC_START, METRIC_LAST].contains(&key) || (is_flow && key == RTT);
+        let counted = map.iter().filter(|(key, _)| !skipped(key));
         let counted = counted.filter_map(|(key, value)| match value {
             Value::Int(n) => Some((key.clone(), Count::Whole(*n))),
             Value::Float(n) => Some((key.clone(), Count::Float(*n))),
             _ => None,
         });
-        Self { start, last, counted: counted.collect() }
+        let rule = if is_flow { Rule::Keeps } else { Rule::Truncates };
+        Self { start, last, counted: counted.collect(), rule }
     }
 
     /// Adds up; the time is that from the first begin to the last end.
@@ -109,7 +128,7 @@ impl Metric {
         }
     }
 
-    /// The parts before and from `at`, both rounded down, so that units may be lost. A cut at the begin or before
+    /// The parts before and from `at`, both rounded down, so that units may be lost; of flows the rest is in the second. A cut at the begin or before
     /// leaves it whole behind, one at the end or after whole before.
     pub(crate) fn split(self, at: i64) -> (Option<Self>, Option<Self>) {
         if at <= self.start {
@@ -119,14 +138,22 @@ impl Metric {
             return (Some(self), None);
         }
         let length = i128::from(self.last) - i128::from(self.start);
-        let part = |of: i128| {
+        let part = |of: i128| -> Vec<(SmolStr, Count)> {
             let share = |(key, count): &(SmolStr, Count)| (key.clone(), count.share(of, length));
             self.counted.iter().map(share).collect()
         };
         let before = part(i128::from(at) - i128::from(self.start));
-        let behind = part(i128::from(self.last) - i128::from(at));
-        let before = Self { start: self.start, last: at, counted: before };
-        (Some(before), Some(Self { start: at, last: self.last, counted: behind }))
+        let behind = match self.rule {
+            Rule::Truncates => part(i128::from(self.last) - i128::from(at)),
+            Rule::Keeps => {
+                let rest = |((key, all), (_, taken)): (&(SmolStr, Count), &(SmolStr, Count))| {
+                    (key.clone(), all.minus(*taken))
+                };
+                self.counted.iter().zip(&before).map(rest).collect()
+            }
+        };
+        let before = Self { last: at, counted: before, ..self };
+        (Some(before), Some(Self { start: at, counted: behind, ..self }))
     }
 
     fn is_zero(&self) -> bool {
@@ -147,6 +174,13 @@ impl Count {
         match (self, other) {
             (Self::Whole(a), Self::Whole(b)) => Self::Whole(a.saturating_add(b)),
             (a, b) => Self::Float(a.to_float() + b.to_float()),
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => Self::Whole(a.saturating_sub(b)),
+            (a, b) => Self::Float(a.to_float() - b.to_float()),
         }
     }
 
@@ -263,7 +297,8 @@ impl Slices {
     fn count(&mut self, at: usize, part: &Metric) {
         let (start, last) = self.bounds(at);
         if let Some(sum) = self.sums.get_mut(at) {
-            sum.get_or_insert_with(|| Metric { start, last, counted: Vec::new() }).count(part);
+            let rule = part.rule;
+            sum.get_or_insert_with(|| Metric { start, last, counted: Vec::new(), rule }).count(part);
         }
     }
 }

@@ -6,9 +6,11 @@
 
 use std::fmt::Debug;
 
-use skydive_value::{Filter, Timestamp};
+use skydive_flow::Sort;
+use skydive_value::{Filter, Path, Timestamp};
 
 use crate::operation::Operation;
+use crate::steps::flows::Lookup;
 use crate::when::Moment;
 use crate::{Arg, Args, Kind, Query, QueryError};
 
@@ -35,6 +37,8 @@ pub(crate) enum Op {
     Open(Moment),
     /// Back to the graph that was opened.
     Restart,
+    /// Search for flows; awaits.
+    Search(Lookup),
     /// Compute.
     Apply(Box<dyn Operation>),
 }
@@ -48,6 +52,10 @@ pub(crate) enum Wish {
     Window(Window),
     /// Give only how many.
     Count,
+    /// Give flows in an order.
+    Sort(Sort),
+    /// Give each value of a field of flows once.
+    Dedup(Path),
 }
 
 /// How a filter was written.
@@ -108,6 +116,22 @@ impl Plan {
         self.ops.push(Op::Apply(Box::new(operation)));
     }
 
+    /// Adds a search for flows.
+    pub(crate) fn search(&mut self, lookup: Lookup) {
+        self.ops.push(Op::Search(lookup));
+    }
+
+    /// The search before has to give packets too.
+    pub(crate) fn want_packets(&mut self) {
+        let search = self.ops.iter_mut().rev().find_map(|op| match op {
+            Op::Search(lookup) => Some(lookup),
+            _ => None,
+        });
+        if let Some(lookup) = search {
+            lookup.want_packets();
+        }
+    }
+
     /// Goes back to the whole graph.
     pub(crate) fn restart(&mut self) {
         self.ops.push(Op::Restart);
@@ -117,6 +141,7 @@ impl Plan {
     pub(crate) fn offer(&mut self, wish: Wish) -> Option<Wish> {
         match self.ops.last_mut() {
             Some(Op::Apply(last)) if self.pushes_down => last.take(wish),
+            Some(Op::Search(last)) if self.pushes_down => last.take(wish),
             _ => Some(wish),
         }
     }
@@ -203,7 +228,7 @@ impl Selection {
             }
             Wish::Window(window) if self.window.is_none() => self.window = Some(window),
             Wish::Count => self.count = true,
-            Wish::Window(_) => return Some(wish),
+            Wish::Window(_) | Wish::Sort(_) | Wish::Dedup(_) => return Some(wish),
         }
         None
     }

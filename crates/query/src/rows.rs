@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use foldhash::HashSet;
+use skydive_flow::{Flow, RawPacket};
 use skydive_graph::{Edge, Node};
 use skydive_value::{Id, Map, SmolStr, Value};
 
@@ -29,8 +30,14 @@ pub enum Rows {
     NextHops(Vec<(Id, NextHop)>),
     /// What nodes counted, by their id; or all of it in slices of time.
     Metrics(Records),
-    /// Connections of processes, by the id of the node.
+    /// Connections of processes, by the id of the node or the flow.
     Sockets(Records),
+    /// Flows, in order.
+    Flows(Vec<Flow>),
+    /// Flows by what they have in common.
+    Groups(Vec<(SmolStr, Vec<Flow>)>),
+    /// Packets kept with flows, by the UUID of the flow.
+    RawPackets(Vec<(SmolStr, Vec<RawPacket>)>),
     /// One value: the sum of metrics. [`Value::Null`] when there was nothing to add up.
     Value(Value),
 }
@@ -60,6 +67,12 @@ pub enum Kind {
     Metrics,
     /// [`Rows::Sockets`].
     Sockets,
+    /// [`Rows::Flows`].
+    Flows,
+    /// [`Rows::Groups`].
+    Groups,
+    /// [`Rows::RawPackets`].
+    RawPackets,
     /// [`Rows::Value`].
     Value,
 }
@@ -90,6 +103,9 @@ impl Rows {
             Self::NextHops(_) => Kind::NextHops,
             Self::Metrics(_) => Kind::Metrics,
             Self::Sockets(_) => Kind::Sockets,
+            Self::Flows(_) => Kind::Flows,
+            Self::Groups(_) => Kind::Groups,
+            Self::RawPackets(_) => Kind::RawPackets,
             Self::Value(_) => Kind::Value,
         }
     }
@@ -106,6 +122,9 @@ impl Rows {
             Self::List(values) => values.len(),
             Self::NextHops(hops) => hops.len(),
             Self::Metrics(records) | Self::Sockets(records) => records.0.len(),
+            Self::Flows(flows) => flows.len(),
+            Self::Groups(groups) => groups.len(),
+            Self::RawPackets(packets) => packets.len(),
         }
     }
 
@@ -131,6 +150,13 @@ impl Rows {
     pub(crate) fn into_edges(self) -> Result<Vec<Arc<Edge>>, QueryError> {
         match self {
             Self::Edges(edges) => Ok(edges),
+            other => Err(other.unplanned()),
+        }
+    }
+
+    pub(crate) fn into_flows(self) -> Result<Vec<Flow>, QueryError> {
+        match self {
+            Self::Flows(flows) => Ok(flows),
             other => Err(other.unplanned()),
         }
     }
@@ -188,6 +214,9 @@ impl fmt::Display for Kind {
             Self::NextHops => "next hops",
             Self::Metrics => "metrics",
             Self::Sockets => "sockets",
+            Self::Flows => "flows",
+            Self::Groups => "groups",
+            Self::RawPackets => "raw packets",
             Self::Value => "value",
         })
     }

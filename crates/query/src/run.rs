@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowsFound};
 use skydive_graph::{GraphRead, Node, ReadCount, ReadError, When};
 use skydive_value::{Coverage, Filter, SmolStr, Span, Timestamp};
 
 use crate::plan::Op;
+use crate::steps::flows::Lookup;
 use crate::when::Moment;
 use crate::{Plan, Query, QueryError, Rows, View};
 
@@ -62,6 +64,21 @@ pub(crate) struct Run<'c> {
     pub graph: View,
     /// What `As` remembers.
     pub marks: Vec<(SmolStr, Vec<Arc<Node>>)>,
+}
+
+/// Where queries are answered from.
+#[derive(Clone, Copy)]
+pub struct Sources<'s> {
+    /// Graphs.
+    pub graph: &'s dyn GraphRead,
+    /// Flows, where there are any.
+    pub flows: Option<&'s dyn FlowRead>,
+}
+
+/// What a query waits for.
+enum Need {
+    Graph(Moment),
+    Flows(FlowSearch),
 }
 
 /// A plan and how far it has come.
@@ -164,13 +181,20 @@ impl<'c> Engine<'c> {
         Self { plan, next: 0, rows: Rows::Graph(nothing), run }
     }
 
-    /// Computes up to the next graph that must be read; `None` at the end.
-    fn advance(&mut self) -> Result<Option<Moment>, QueryError> {
+    /// Computes up to the next thing that must be read; `None` at the end.
+    fn advance(&mut self) -> Result<Option<Need>, QueryError> {
         while let Some(op) = self.plan.ops().get(self.next) {
             self.next += 1;
             self.run.cx.stop.check()?;
             match op {
-                Op::Open(moment) => return Ok(Some(*moment)),
+                Op::Open(moment) => return Ok(Some(Need::Graph(*moment))),
+                Op::Search(lookup) => {
+                    let rows = std::mem::replace(&mut self.rows, Rows::Number(0));
+                    match lookup.search(rows, &self.run)? {
+                        Some(search) => return Ok(Some(Need::Flows(search))),
+                        None => self.rows = Rows::Flows(Vec::new()),
+                    }
+                }
                 Op::Restart => {
                     self.run.graph = self.run.root.clone();
                     self.rows = Rows::Graph(self.run.root.clone());
@@ -192,6 +216,13 @@ impl<'c> Engine<'c> {
         self.rows = Rows::Graph(view);
     }
 
+    /// Goes on with the flows that were found.
+    fn found(&mut self, found: FlowsFound) -> Result<(), QueryError> {
+        self.run.coverage.add(found.coverage);
+        self.rows = Lookup::rows(found.set, &self.run)?;
+        Ok(())
+    }
+
     fn finish(self) -> Answer {
         let reads = &self.run.reads;
         let mut reads = Reads { nodes: reads.nodes(), edges: reads.edges(), index: reads.index() };
@@ -206,19 +237,27 @@ impl<'c> Engine<'c> {
     }
 }
 
-/// Answers `query`. Awaits only `graph`; see the crate's documentation for where to poll it.
-pub async fn execute(query: &Query, graph: &dyn GraphRead, cx: &Cx) -> Result<Answer, QueryError> {
+/// Answers `query`. Awaits only `sources`; see the crate's documentation for where to poll it.
+pub async fn execute(query: &Query, sources: &Sources<'_>, cx: &Cx) -> Result<Answer, QueryError> {
     let all = Filter::all();
     let plan = Plan::new(query, cx.now)?;
     let mut engine = Engine::new(&plan, cx);
-    while let Some(moment) = engine.advance()? {
+    while let Some(need) = engine.advance()? {
+        let moment = match need {
+            Need::Graph(moment) => moment,
+            Need::Flows(search) => {
+                let flows = sources.flows.ok_or(FlowReadError::NotServed)?;
+                engine.found(flows.search(&search).await?)?;
+                continue;
+            }
+        };
         let (when, instead_of) = match moment {
             Moment::Live(asked) => (When::Live, asked),
             Moment::Point(at) => (When::At(at), None),
             // No store gives revisions yet.
             Moment::Slice(_) => return Err(ReadError::NoHistory.into()),
         };
-        let snapshot = graph.graph_at(when, &all).await?;
+        let snapshot = sources.graph.graph_at(when, &all).await?;
         engine.open(View::whole(snapshot), instead_of);
     }
     Ok(engine.finish())
@@ -231,10 +270,23 @@ pub fn execute_on(query: &Query, view: &View, cx: &Cx) -> Result<Answer, QueryEr
 
 /// Does what `plan` says with a graph at hand.
 pub(crate) fn run_on(plan: &Plan, view: &View, cx: &Cx) -> Result<Answer, QueryError> {
+    run_with(plan, view, cx, |_| Err(FlowReadError::NotServed))
+}
+
+/// The same with flows at hand.
+pub(crate) fn run_with(
+    plan: &Plan,
+    view: &View,
+    cx: &Cx,
+    find: impl Fn(&FlowSearch) -> Result<FlowsFound, FlowReadError>,
+) -> Result<Answer, QueryError> {
     let mut engine = Engine::new(plan, cx);
-    while let Some(moment) = engine.advance()? {
-        let Moment::Live(instead_of) = moment else { return Err(ReadError::NoHistory.into()) };
-        engine.open(view.clone(), instead_of);
+    while let Some(need) = engine.advance()? {
+        match need {
+            Need::Graph(Moment::Live(instead_of)) => engine.open(view.clone(), instead_of),
+            Need::Graph(_) => return Err(ReadError::NoHistory.into()),
+            Need::Flows(search) => engine.found(find(&search)?)?,
+        }
     }
     Ok(engine.finish())
 }

@@ -113,7 +113,7 @@ impl Standing {
         }
         let steps = ops.iter().map(|op| match op {
             Op::Apply(operation) => operation.as_set(),
-            Op::Open(_) | Op::Restart => None,
+            Op::Open(_) | Op::Restart | Op::Search(_) => None,
         });
         Ok(steps.collect::<Option<Vec<_>>>().and_then(|steps| Self::of_steps(&steps)))
     }

@@ -57,6 +57,8 @@ pub enum Slot {
     Metadata,
     /// Name of a metric.
     Metric,
+    /// A filter in tcpdump's language.
+    PacketFilter,
 }
 
 impl Slot {
@@ -77,6 +79,7 @@ impl Slot {
             Self::Address => "address",
             Self::Metadata => "metadata",
             Self::Metric => "metric",
+            Self::PacketFilter => "packet-filter",
         }
     }
 }

@@ -6,12 +6,16 @@ mod at;
 mod count;
 mod dedup;
 mod elements;
+mod flow_nodes;
+pub(crate) mod flows;
+mod groups;
 mod has;
 mod keys;
 mod limit;
 mod marks;
 mod metrics;
 mod next_hop;
+mod raw_packets;
 pub(crate) mod restart;
 mod shortest_path;
 mod sockets;
@@ -62,6 +66,15 @@ pub const STEPS: &[StepDef] = &[
     metrics::METRICS,
     metrics::AGGREGATES,
     sockets::DEF,
+    flows::DEF,
+    flow_nodes::NODES,
+    flow_nodes::CAPTURE_NODE,
+    flow_nodes::NODE,
+    flow_nodes::HOPS,
+    groups::GROUP,
+    groups::MORE_THAN,
+    raw_packets::RAW_PACKETS,
+    raw_packets::BPF,
 ];
 
 #[cfg(test)]

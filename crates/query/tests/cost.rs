@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use skydive_graph::{BoxFuture, Edge, Graph, GraphRead, Mutation, Node, ReadError, Snapshot, Source, When};
-use skydive_query::{Answer, Cx, Kind, Limits, QueryError, Reads, Rows, View, execute, execute_on, parse};
+use skydive_query::{
+    Answer, Cx, Kind, Limits, QueryError, Reads, Rows, Sources, View, execute, execute_on, parse,
+};
 use skydive_value::{Filter, Map, Span, Timestamp, Value};
 
 /// Scans look at this many nodes at once.
@@ -229,7 +231,8 @@ fn another_time_is_another_graph() {
     let history = Remembered(snapshot(2), snapshot(1));
     let count = |query: &str| {
         let query = parse(query, &Limits::default()).unwrap();
-        ready(execute(&query, &history, &Cx::new(NOW))).map(|answer| answer.rows.len())
+        ready(execute(&query, &Sources { graph: &history, flows: None }, &Cx::new(NOW)))
+            .map(|answer| answer.rows.len())
     };
     assert_eq!(count("G.V()").unwrap(), 20);
     assert_eq!(count("G.At('-1m').V()").unwrap(), 10);
@@ -258,7 +261,7 @@ fn what_ends_now_is_live_and_says_what_is_missing() {
     ] {
         let answer = {
             let query = parse(query, &Limits::default()).unwrap();
-            ready(execute(&query, &history, &Cx::new(NOW))).unwrap()
+            ready(execute(&query, &Sources { graph: &history, flows: None }, &Cx::new(NOW))).unwrap()
         };
         assert_eq!(answer.rows.len(), 20, "{query}");
         let instead_of = instead_of.map(|(since, until)| Span { since: ms(since), until: ms(until) });

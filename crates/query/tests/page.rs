@@ -55,6 +55,7 @@ fn arguments(step: &StepDef) -> String {
         Slot::Address => "address",
         Slot::Metadata => "Metadata(…)",
         Slot::Metric => "metric",
+        Slot::PacketFilter => "filter",
     });
     words.collect::<Vec<_>>().join(", ")
 }

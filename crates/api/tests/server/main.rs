@@ -137,7 +137,7 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
         elements: Some(Elements { live: live.clone(), origin: "api.hub1".into() }),
         resources: Some(resources.clone()),
         config: Some(Arc::new(ConfigKeys::new([("a.b".to_owned(), 1.into())], []))),
-        topology: Some(Arc::new(Queries::new(Arc::new(live.clone()), &settings.limits, clock.clone()))),
+        topology: Some(Arc::new(Queries::new(Arc::new(live.clone()), None, &settings.limits, clock.clone()))),
         status: Some(Arc::new(Report(agents.clone(), subscribers.clone(), telemetry.clone()))),
         subscriptions: Some(Subscriptions {
             live: live.clone(),

@@ -1,13 +1,9 @@
 //! The recorded facts about metrics.
 
 use serde_json::{Value as Json, json};
-use skydive_testnet::skip;
 use skydive_value::Timestamp;
 
 use super::*;
-
-/// Whose expectations hang on the rule of flows, which gives the remainder of a division to the part behind a cut.
-const OF_FLOWS: [&str; 3] = ["m14", "m15", "m17"];
 
 fn cases() -> Vec<Json> {
     serde_json::from_str(include_str!("../../tests/data/metrics.json")).unwrap()
@@ -17,6 +13,10 @@ fn cases() -> Vec<Json> {
 fn metric(json: &Json) -> Metric {
     let map: Map = serde_json::from_value(json.clone()).unwrap();
     Metric::of(&map)
+}
+
+fn metric_of_flow(json: &Json) -> Metric {
+    Metric { rule: Rule::Keeps, ..metric(json) }
 }
 
 fn json_of(metric: Option<Metric>) -> Json {
@@ -42,14 +42,9 @@ fn cuts() {
 fn slices() {
     let mut ran = 0;
     for case in cases().iter().filter(|case| case["kind"] == "flow-aggregate") {
-        let id = case["id"].as_str().unwrap();
-        if OF_FLOWS.contains(&id) {
-            skip(&format!("vector {id}"), "of flows");
-            continue;
-        }
         ran += 1;
         let series = case["series"].as_object().unwrap().values();
-        let metrics: Vec<Metric> = series.flat_map(|s| s.as_array().unwrap()).map(metric).collect();
+        let metrics: Vec<Metric> = series.flat_map(|s| s.as_array().unwrap()).map(metric_of_flow).collect();
         let time = |member: &str| Timestamp::from_millis(case["slice"][member].as_i64().unwrap());
         let range = Span { since: time("Start"), until: time("Last") };
         let slices = aggregated(&metrics, Some(range), case["step_s"].as_i64().unwrap() * 1000).unwrap();
@@ -60,13 +55,16 @@ fn slices() {
         });
         assert_eq!(json_of(sum), case["sum_of_expect"], "{case}");
     }
-    assert!(ran >= 12, "{ran}");
+    assert!(ran >= 15, "{ran}");
 }
 
 #[test]
 fn cuts_of_flows() {
-    for case in cases().iter().filter(|case| case["kind"] == "flow-split") {
-        skip(&format!("vector {}", case["id"].as_str().unwrap()), "of flows");
+    let cases: Vec<Json> = cases().into_iter().filter(|case| case["kind"] == "flow-split").collect();
+    assert_eq!(cases.len(), 5);
+    for case in cases {
+        let (left, right) = metric_of_flow(&case["metric"]).split(case["at"].as_i64().unwrap());
+        assert_eq!([json_of(left), json_of(right)], [case["left"].clone(), case["right"].clone()], "{case}");
     }
 }
 

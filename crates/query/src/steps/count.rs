@@ -16,6 +16,9 @@ pub(super) const DEF: StepDef = StepDef {
         (Kind::NextHops, Kind::Number),
         (Kind::Metrics, Kind::Number),
         (Kind::Sockets, Kind::Number),
+        (Kind::Flows, Kind::Number),
+        (Kind::Groups, Kind::Number),
+        (Kind::RawPackets, Kind::Number),
     ],
     args: &[],
     parse: |args| {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use foldhash::HashSet;
+use skydive_flow::{FlowSet, field};
 use skydive_graph::{Edge, Node};
 use skydive_value::{FieldRef, Fields, Hint, Id, Path, SmolStr, Value};
 
 use crate::operation::Operation;
+use crate::plan::Wish;
 use crate::run::Run;
 use crate::standing::SetStep;
 use crate::{Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
@@ -19,6 +21,7 @@ pub(super) const DEF: StepDef = StepDef {
         (Kind::Edges, Kind::Edges),
         (Kind::Paths, Kind::Nodes),
         (Kind::List, Kind::List),
+        (Kind::Flows, Kind::Flows),
     ],
     args: &[Slot::Keys],
     parse: |args| {
@@ -32,10 +35,30 @@ struct Dedup {
     keys: Vec<SmolStr>,
 }
 
+/// Of flows, by one field.
+#[derive(Debug)]
+struct DedupFlows(Path);
+
 impl Step for Dedup {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        if plan.kind() == Kind::Flows {
+            // Only the first key counts, as ever.
+            let by = self.keys.first().map_or_else(|| Path::from(field::TRACKING_ID), |key| Path::parse(key));
+            if let Some(Wish::Dedup(by)) = plan.offer(Wish::Dedup(by)) {
+                plan.push(DedupFlows(by));
+            }
+            return Ok(());
+        }
         plan.push(self.clone());
         Ok(())
+    }
+}
+
+impl Operation for DedupFlows {
+    fn apply(&self, rows: Rows, _: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let mut set = FlowSet { flows: rows.into_flows()?, ..FlowSet::default() };
+        set.dedup(&self.0);
+        Ok(Rows::Flows(set.flows))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use skydive_value::{FieldRef, Fields, Filter, Hint, Map, Path, SmolStr, Test, Value};
 
 use crate::check::Check;
+use crate::flow_filter::flow_filter;
 use crate::operation::Operation;
 use crate::plan::{Form, Wish};
 use crate::rows::Records;
@@ -12,12 +13,14 @@ use crate::run::Run;
 use crate::standing::SetStep;
 use crate::{Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
-const ELEMENTS: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges)];
+const ELEMENTS: &[(Kind, Kind)] =
+    &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges), (Kind::Flows, Kind::Flows)];
 const FILTERED: &[(Kind, Kind)] = &[
     (Kind::Nodes, Kind::Nodes),
     (Kind::Edges, Kind::Edges),
     (Kind::List, Kind::List),
     (Kind::Sockets, Kind::Sockets),
+    (Kind::Flows, Kind::Flows),
 ];
 
 pub(super) const HAS: StepDef = StepDef {
@@ -74,6 +77,7 @@ fn key(args: &Args, step: &str) -> Result<Path, ParseError> {
 }
 
 fn push(plan: &mut Plan, filter: Filter, form: Form) {
+    let filter = if plan.kind() == Kind::Flows { flow_filter(filter) } else { filter };
     if let Some(Wish::Filter(filter, _)) = plan.offer(Wish::Filter(filter, form)) {
         plan.push(Keep(filter));
     }
@@ -84,6 +88,9 @@ impl Step for Has {
         let (given, offset) = (&self.args.given, self.args.offset);
         if given.is_empty() {
             return Err(QueryError::argument("At least one parameter must be provided", offset));
+        }
+        if plan.kind() == Kind::Flows && given.len() == 1 {
+            return Err(QueryError::argument("At least two parameters must be provided", offset));
         }
         let (filter, form) = match (self.any, given.len()) {
             (true, _) => (condition::any_of(given, offset)?, Form::Other),
@@ -137,6 +144,15 @@ impl Operation for Keep {
                     }
                 }
                 Rows::Sockets(Records(left))
+            }
+            Rows::Flows(flows) => {
+                let mut kept = Vec::new();
+                for flow in flows {
+                    if check.passes(&flow, run)? {
+                        kept.push(flow);
+                    }
+                }
+                Rows::Flows(kept)
             }
             other => return Err(other.unplanned()),
         })

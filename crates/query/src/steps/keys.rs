@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use foldhash::HashSet;
+use skydive_flow::field::FIELDS;
 use skydive_graph::key::{self, attribute};
 use skydive_value::{Map, SmolStr, Value};
 
@@ -14,7 +15,12 @@ use crate::{Kind, Plan, QueryError, Rows, Step, StepDef};
 pub(super) const DEF: StepDef = StepDef {
     name: "Keys",
     about: "the names of the fields that elements have",
-    on: &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List), (Kind::Metrics, Kind::List)],
+    on: &[
+        (Kind::Nodes, Kind::List),
+        (Kind::Edges, Kind::List),
+        (Kind::Metrics, Kind::List),
+        (Kind::Flows, Kind::List),
+    ],
     args: &[],
     parse: |_| Ok(Box::new(Keys)),
 };
@@ -42,6 +48,11 @@ impl Step for Keys {
 impl Operation for Keys {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let mut names: BTreeSet<SmolStr> = BTreeSet::new();
+        if let Rows::Flows(flows) = &rows {
+            // All that flows may have, if there is one.
+            let names = FIELDS.iter().filter(|_| !flows.is_empty()).map(|field| Value::from(field.name));
+            return Ok(Rows::List(names.collect()));
+        }
         if !rows.is_empty() && rows.kind() != Kind::Metrics {
             names.extend(attribute::ALL.map(SmolStr::new_static));
         }

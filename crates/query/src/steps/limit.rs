@@ -10,6 +10,7 @@ const ON: &[(Kind, Kind)] = &[
     (Kind::Edges, Kind::Edges),
     (Kind::Paths, Kind::Paths),
     (Kind::List, Kind::List),
+    (Kind::Flows, Kind::Flows),
 ];
 
 pub(super) const LIMIT: StepDef = StepDef {
@@ -56,6 +57,7 @@ impl Operation for Window {
             Rows::Edges(edges) => self.cut(edges),
             Rows::Paths(paths) => self.cut(paths),
             Rows::List(values) => self.cut(values),
+            Rows::Flows(flows) => self.cut(flows),
             other => return Err(other.unplanned()),
         }
         Ok(rows)

@@ -1,7 +1,8 @@
 //! `Metrics` and `Aggregates`: what interfaces counted in their last interval, and that laid into slices of time.
 
+use skydive_flow::Flow;
 use skydive_graph::key;
-use skydive_value::{FieldRef, Fields, Hint, Path, SmolStr};
+use skydive_value::{FieldRef, Fields, Hint, Path, SmolStr, Value};
 
 use crate::metric::{AggregateError, Metric, aggregate};
 use crate::operation::Operation;
@@ -11,8 +12,8 @@ use crate::{Arg, Args, Given, Kind, ParseError, Plan, QueryError, Rows, Slot, St
 
 pub(super) const METRICS: StepDef = StepDef {
     name: "Metrics",
-    about: "what nodes counted in their last interval",
-    on: &[(Kind::Nodes, Kind::Metrics)],
+    about: "what nodes and flows counted in their last interval",
+    on: &[(Kind::Nodes, Kind::Metrics), (Kind::Flows, Kind::Metrics)],
     args: &[Slot::Metric],
     parse: |args| Ok(Box::new(Metrics(path(&args)?))),
 };
@@ -75,12 +76,29 @@ impl Step for Metrics {
 
 impl Operation for Metrics {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        if let Rows::Flows(flows) = rows {
+            return of_flows(&flows, run);
+        }
         let hint = Hint::default();
         Ok(Rows::Metrics(Records::of(&rows.into_nodes()?, run, |node| {
             let found = node.field(&self.0, &hint).map(FieldRef::to_value);
             found.as_ref().and_then(|value| value.as_map()).cloned().into_iter().collect()
         })?))
     }
+}
+
+/// The last update of each flow, or all it counted when there was none yet.
+fn of_flows(flows: &[Flow], run: &Run<'_>) -> Result<Rows, QueryError> {
+    let (last, all) = (Path::from(key::LAST_UPDATE_METRIC), Path::from(key::METRIC));
+    let mut records = Vec::with_capacity(flows.len());
+    for flow in flows {
+        run.tick()?;
+        let metric = flow.read(&last).or_else(|| flow.read(&all));
+        if let Some(metric) = metric.as_ref().and_then(Value::as_map) {
+            records.push((flow.uuid.to_string().into(), vec![metric.clone()]));
+        }
+    }
+    Ok(Rows::Metrics(Records(records)))
 }
 
 impl Step for Aggregates {

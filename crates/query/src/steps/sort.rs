@@ -6,24 +6,27 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use skydive_flow::{FlowSet, field};
 use skydive_graph::key::attribute;
 use skydive_value::{FieldRef, Fields, Hint, Path, SmolStr, Value};
 
 use crate::operation::Operation;
+use crate::plan::Wish;
 use crate::run::Run;
 use crate::{Arg, Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
 
 pub(super) const DEF: StepDef = StepDef {
     name: "Sort",
     about: "in the order of a field",
-    on: &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges)],
+    on: &[(Kind::Nodes, Kind::Nodes), (Kind::Edges, Kind::Edges), (Kind::Flows, Kind::Flows)],
     args: &[Slot::Order, Slot::Key],
     parse: |args| Ok(Box::new(parse(&args)?)),
 };
 
 #[derive(Clone, Debug)]
 struct Sort {
-    path: Path,
+    /// By the time of creation, or of the last packet, when none is given.
+    path: Option<Path>,
     direction: Direction,
 }
 
@@ -40,7 +43,7 @@ fn parse(args: &Args) -> Result<Sort, ParseError> {
     };
     let given: Vec<&Arg> = args.given.iter().map(|g| &g.arg).collect();
     let (direction, key) = match given.as_slice() {
-        [] => (Direction::Ascending, attribute::CREATED_AT),
+        [] => return Ok(Sort { path: None, direction: Direction::Ascending }),
         [Arg::Text(key)] => (Direction::Ascending, key.as_str()),
         [_] => return refuse("Sort parameter has to be a string key", 0),
         [Arg::Asc, Arg::Text(key)] => (Direction::Ascending, key.as_str()),
@@ -49,13 +52,38 @@ fn parse(args: &Args) -> Result<Sort, ParseError> {
         [_, _] => return refuse("Use ASC or DESC predicate", 0),
         _ => return Err(args.refuse_number("Sort accepts 1 predicate and 1 string parameter")),
     };
-    Ok(Sort { path: Path::parse(key), direction })
+    Ok(Sort { path: Some(Path::parse(key)), direction })
 }
+
+/// Of flows.
+#[derive(Debug)]
+struct SortFlows(skydive_flow::Sort);
 
 impl Step for Sort {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        if plan.kind() == Kind::Flows {
+            let sort = skydive_flow::Sort {
+                by: self.path.clone().unwrap_or_else(|| Path::from(field::LAST)),
+                direction: match self.direction {
+                    Direction::Ascending => skydive_flow::Direction::Ascending,
+                    Direction::Descending => skydive_flow::Direction::Descending,
+                },
+            };
+            if let Some(Wish::Sort(sort)) = plan.offer(Wish::Sort(sort)) {
+                plan.push(SortFlows(sort));
+            }
+            return Ok(());
+        }
         plan.push(self.clone());
         Ok(())
+    }
+}
+
+impl Operation for SortFlows {
+    fn apply(&self, rows: Rows, _: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let mut set = FlowSet { flows: rows.into_flows()?, ..FlowSet::default() };
+        set.sort(&self.0);
+        Ok(Rows::Flows(set.flows))
     }
 }
 
@@ -71,11 +99,12 @@ impl Operation for Sort {
 
 impl Sort {
     fn sorted<T: Fields>(&self, elements: Vec<Arc<T>>, run: &Run<'_>) -> Result<Vec<Arc<T>>, QueryError> {
-        let hint = Hint::default();
+        let (hint, path) =
+            (Hint::default(), self.path.clone().unwrap_or_else(|| Path::from(attribute::CREATED_AT)));
         let mut keyed = Vec::with_capacity(elements.len());
         for element in elements {
             run.tick()?;
-            let value = element.field(&self.path, &hint).map(FieldRef::to_value);
+            let value = element.field(&path, &hint).map(FieldRef::to_value);
             keyed.push((value, element));
         }
         let is_numeric = keyed.iter().all(|(value, _)| value.as_ref().is_none_or(|v| v.to_int().is_some()));

@@ -1,6 +1,6 @@
 //! `Sum`: the numbers in a field, added up.
 
-use skydive_graph::{Edge, Node};
+use skydive_graph::{Edge, Node, key};
 use skydive_value::{Map, Path, SmolStr, Value};
 
 use crate::metric::{COUNTERS, Metric, sum_of};
@@ -11,16 +11,28 @@ use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
 pub(super) const DEF: StepDef = StepDef {
     name: "Sum",
     about: "the sum of a field; of metrics, of all fields when none is given",
-    on: &[(Kind::Nodes, Kind::Number), (Kind::Edges, Kind::Number), (Kind::Metrics, Kind::Value)],
+    on: &[
+        (Kind::Nodes, Kind::Number),
+        (Kind::Edges, Kind::Number),
+        (Kind::Metrics, Kind::Value),
+        (Kind::Flows, Kind::Number),
+    ],
     args: &[Slot::Key],
     parse: |args| Ok(Box::new(Sum(args))),
 };
+
+/// What can be added up of flows: members of these.
+const COUNTED: [&str; 2] = [key::METRIC, key::LAST_UPDATE_METRIC];
 
 #[derive(Debug)]
 struct Sum(Args);
 
 #[derive(Debug)]
 struct AddUp(Path);
+
+/// Of flows: one of their counters.
+#[derive(Debug)]
+struct AddFlows(Path);
 
 /// Of metrics: all fields, or one.
 #[derive(Debug)]
@@ -40,9 +52,36 @@ impl Step for Sum {
         };
         match plan.kind() {
             Kind::Metrics => plan.push(AddMetrics(Some(name.clone()))),
+            Kind::Flows => {
+                let path = Path::parse(name);
+                if !COUNTED.contains(&path.first()) || path.segments().len() != 2 {
+                    return Err(QueryError::argument(
+                        "Sum accepts only sub fields of Metric and LastUpadteMetric",
+                        key.offset,
+                    ));
+                }
+                plan.push(AddFlows(path));
+            }
             _ => plan.push(AddUp(Path::parse(name))),
         }
         Ok(())
+    }
+}
+
+impl Operation for AddFlows {
+    /// Only what flows count can be added up; before its first update a flow has counted nothing since.
+    fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let is_update = self.0.first() == key::LAST_UPDATE_METRIC;
+        let mut sum = 0i64;
+        for flow in rows.into_flows()? {
+            run.tick()?;
+            match flow.read(&self.0).as_ref().and_then(Value::to_int) {
+                Some(number) => sum = sum.saturating_add(number),
+                None if is_update => {}
+                None => return Err(QueryError::NoField),
+            }
+        }
+        Ok(Rows::Number(sum))
     }
 }
 

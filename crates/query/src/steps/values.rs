@@ -1,5 +1,6 @@
 //! `Values` and `ValueMap`: fields of elements, as they are stored.
 
+use skydive_flow::Flow;
 use skydive_value::{FieldRef, Fields, Hint, Map, Path, SmolStr, Value};
 
 use crate::operation::Operation;
@@ -7,8 +8,12 @@ use crate::run::Run;
 use crate::steps::has::Record;
 use crate::{Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
 
-const ON: &[(Kind, Kind)] =
-    &[(Kind::Nodes, Kind::List), (Kind::Edges, Kind::List), (Kind::Sockets, Kind::List)];
+const ON: &[(Kind, Kind)] = &[
+    (Kind::Nodes, Kind::List),
+    (Kind::Edges, Kind::List),
+    (Kind::Sockets, Kind::List),
+    (Kind::Flows, Kind::List),
+];
 
 pub(super) const VALUES: StepDef = StepDef {
     name: "Values",
@@ -60,12 +65,41 @@ impl Operation for Read {
             Rows::Nodes(nodes) => self.read(nodes.iter().map(|node| &**node), run),
             Rows::Edges(edges) => self.read(edges.iter().map(|edge| &**edge), run),
             Rows::Sockets(records) => self.read(records.maps().map(Record).collect::<Vec<_>>().iter(), run),
+            Rows::Flows(flows) => self.read_flows(&flows, run),
             other => Err(other.unplanned()),
         }
     }
 }
 
 impl Read {
+    /// A field that one of the flows has not is an error of `Values`, as ever; `ValueMap` leaves it out.
+    fn read_flows(&self, flows: &[Flow], run: &Run<'_>) -> Result<Rows, QueryError> {
+        let keys: Vec<(&SmolStr, Path)> = self.keys.iter().map(|key| (key, Path::parse(key))).collect();
+        let mut values = Vec::with_capacity(flows.len());
+        for flow in flows {
+            run.tick()?;
+            match self.shape {
+                Shape::Plain => {
+                    for (_, path) in &keys {
+                        values.push(flow.read(path).ok_or(QueryError::NoField)?);
+                    }
+                }
+                Shape::Object => {
+                    let mut object = Map::new();
+                    for (key, path) in &keys {
+                        if let Some(value) = flow.read(path) {
+                            object.insert((*key).clone(), value);
+                        }
+                    }
+                    if !object.is_empty() {
+                        values.push(Value::from(object));
+                    }
+                }
+            }
+        }
+        Ok(Rows::List(values))
+    }
+
     /// Empty lists and maps are left out of `Values`, elements without any of the fields out of both.
     fn read<'a, T: Fields + 'a>(
         &self,

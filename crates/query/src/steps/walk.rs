@@ -13,10 +13,12 @@ use crate::operation::{Operation, Output};
 use crate::plan::{Early, Selection, Wish};
 use crate::run::Run;
 use crate::standing::SetStep;
+use crate::steps::flow_nodes::plan_sides;
 use crate::view::Way;
 use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
-const ADJACENT: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::Nodes)];
+/// Those of flows too, to the nodes of their sides.
+const ADJACENT_OR_SIDES: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::Nodes), (Kind::Flows, Kind::Nodes)];
 const INCIDENT: &[(Kind, Kind)] = &[(Kind::Nodes, Kind::Edges)];
 const ENDS: &[(Kind, Kind)] = &[(Kind::Edges, Kind::Nodes)];
 const ARGS: &[Slot] = &[Slot::Conditions];
@@ -24,7 +26,7 @@ const ARGS: &[Slot] = &[Slot::Conditions];
 pub(super) const OUT: StepDef = StepDef {
     name: "Out",
     about: "the children",
-    on: ADJACENT,
+    on: ADJACENT_OR_SIDES,
     args: ARGS,
     parse: |args| Ok(Box::new(Walk { to: To::Adjacent(Way::Out), args })),
 };
@@ -32,7 +34,7 @@ pub(super) const OUT: StepDef = StepDef {
 pub(super) const IN: StepDef = StepDef {
     name: "In",
     about: "the parents",
-    on: ADJACENT,
+    on: ADJACENT_OR_SIDES,
     args: ARGS,
     parse: |args| Ok(Box::new(Walk { to: To::Adjacent(Way::In), args })),
 };
@@ -40,7 +42,7 @@ pub(super) const IN: StepDef = StepDef {
 pub(super) const BOTH: StepDef = StepDef {
     name: "Both",
     about: "the children and the parents",
-    on: ADJACENT,
+    on: ADJACENT_OR_SIDES,
     args: ARGS,
     parse: |args| Ok(Box::new(Walk { to: To::Adjacent(Way::Both), args })),
 };
@@ -147,6 +149,9 @@ impl Copies {
 
 impl Step for Walk {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        if let (Kind::Flows, To::Adjacent(way)) = (plan.kind(), self.to) {
+            return plan_sides(way, &self.args, plan);
+        }
         let filter = condition::optional(&self.args.given, self.args.offset)?;
         plan.push(FilteredWalk { to: self.to, selection: Selection::new(filter, Early::Has) });
         Ok(())

@@ -125,15 +125,6 @@ fn operational() -> Vec<(&'static str, Finds)> {
     ]
 }
 
-/// That need flows.
-const FLOWS: &[&str] = &[
-    "G.Flows().Has('Network','192.168.0.1','LayersPath','Ethernet/IPv4/TCP').Has('Transport.B',5001).Sort()",
-    "G.Flows().Has('Network.A','10.0.0.1').Dedup().Metrics().Sum()",
-    "G.At('-1s',300).Flows().Has('LayersPath','Ethernet/IPv4/ICMPv4').Dedup().Metrics().Aggregates(10)",
-    "G.Flows().Has('CaptureID','<uuid>').RawPackets()",
-    "G.Flows().Has('Transport', NE('')).Sockets()",
-];
-
 /// That need history.
 const PAST: &[&str] =
     &["G.At('-5m').V().Has('Name','eth0')", "G.At(1539692226,300).V().Has('Name','eth0').Metrics()"];
@@ -218,9 +209,6 @@ fn examples_find_what_they_did() {
 
 #[test]
 fn examples_for_later() {
-    for query in FLOWS {
-        skip(&format!("example {query}"), "flow steps");
-    }
     for query in PAST {
         let refused = outcome(&hosts(), query).unwrap_err();
         assert_eq!(refused, ("exec", "Backend does not support history".to_owned()), "{query}");

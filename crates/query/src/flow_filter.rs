@@ -1,0 +1,71 @@
+//! What conditions mean to flows where a name stands for more than one field.
+//!
+//! `Link`, `Network` and `Transport` are either side. `HTTP` and `HTTPS` as an application are also TCP to their ports and
+//! what was seen to be them, whatever name the flow was given.
+
+use skydive_flow::field;
+use skydive_value::{Filter, Path, SmolStr, Test};
+
+/// The groups whose name alone means either side.
+const SIDES: [(&str, [&str; 2]); 3] = [
+    ("Link", [field::LINK_A, field::LINK_B]),
+    ("Network", [field::NETWORK_A, field::NETWORK_B]),
+    ("Transport", [field::TRANSPORT_A, field::TRANSPORT_B]),
+];
+/// Applications that are also known by the server's port, and by what was said.
+const WEB: [(&str, i64, &str); 2] = [("HTTP", 80, field::HTTP_METHOD), ("HTTPS", 443, field::TLS_VERSION)];
+const TCP: &str = "TCP";
+
+/// A filter as flows are asked.
+pub(crate) fn flow_filter(filter: Filter) -> Filter {
+    match filter {
+        Filter::And(of) => Filter::And(of.into_iter().map(flow_filter).collect()),
+        Filter::Or(of) => Filter::Or(of.into_iter().map(flow_filter).collect()),
+        Filter::Not(of) => Filter::Not(of.into_iter().map(flow_filter).collect()),
+        Filter::Field(path, test) => of_field(path, test),
+    }
+}
+
+fn of_field(path: Path, test: Test) -> Filter {
+    let name = path.to_string();
+    if let Some((_, [a, b])) = SIDES.iter().find(|(group, _)| *group == name) {
+        let side = |field: &'static str| of_one(Path::from(field), test.clone());
+        return match test {
+            // A group that is not there is there on neither side.
+            Test::Missing => Filter::And(vec![side(a), side(b)]),
+            _ => Filter::Or(vec![side(a), side(b)]),
+        };
+    }
+    of_one(path, test)
+}
+
+fn of_one(path: Path, test: Test) -> Filter {
+    let (mut also, name) = (Vec::new(), path.to_string());
+    match &test {
+        Test::Text(text) if name == field::APPLICATION => also.extend(web(text)),
+        Test::OneOf(texts) if name == field::APPLICATION => also.extend(texts.iter().filter_map(web)),
+        // Ports and the like are numbers, however they are written.
+        Test::Text(text) => {
+            if let Ok(number) = text.parse() {
+                also.push(Filter::Field(path.clone(), Test::Int(number)));
+            }
+        }
+        _ => {}
+    }
+    let own = Filter::Field(path, test);
+    if also.is_empty() {
+        return own;
+    }
+    also.insert(0, own);
+    Filter::Or(also)
+}
+
+fn web(application: &SmolStr) -> Option<Filter> {
+    let (_, port, said) = WEB.iter().find(|(name, ..)| name == application)?;
+    let is = |field: &'static str, test| Filter::Field(Path::from(field), test);
+    let by_port = Filter::And(vec![
+        is(field::TRANSPORT_PROTOCOL, Test::Text(TCP.into())),
+        is(field::TRANSPORT_B, Test::Int(*port)),
+    ]);
+    Some(Filter::Or(vec![by_port, Filter::present(Path::from(*said))]))
+}

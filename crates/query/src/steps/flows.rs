@@ -1,0 +1,127 @@
+//! `Flows`: the flows that captures see. What follows and chooses among them is done where they are.
+
+use std::collections::BTreeSet;
+
+use skydive_flow::{FlowSearch, FlowSet, Sort, field};
+use skydive_graph::key;
+use skydive_value::{Filter, Path, SmolStr, Test};
+
+use crate::flow_filter::flow_filter;
+use crate::plan::{Form, Window, Wish};
+use crate::run::Run;
+use crate::{Args, CAPTURABLE, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
+
+pub(super) const DEF: StepDef = StepDef {
+    name: "Flows",
+    about: "the flows that captures see, of all nodes or of these",
+    on: &[(Kind::Graph, Kind::Flows), (Kind::Nodes, Kind::Flows), (Kind::Paths, Kind::Flows)],
+    args: &[Slot::Conditions],
+    parse: |args| match args.given.len() {
+        1 => Err(ParseError {
+            message: "At least two parameters must be provided".to_owned(),
+            offset: args.offset,
+        }),
+        n if !n.is_multiple_of(2) => Err(ParseError {
+            message: format!("slice must be defined by pair k,v: {args}"),
+            offset: args.offset,
+        }),
+        _ => Ok(Box::new(Flows(args))),
+    },
+};
+
+#[derive(Debug)]
+struct Flows(Args);
+
+/// A search for flows, and what is to be done where they are.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    filter: Filter,
+    dedup: Option<Path>,
+    sort: Option<Sort>,
+    window: Option<Window>,
+    with_packets: bool,
+}
+
+impl Step for Flows {
+    fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        let filter = condition::optional(&self.0.given, self.0.offset)?;
+        let filter = filter.map_or_else(Filter::all, flow_filter);
+        plan.search(Lookup { filter, dedup: None, sort: None, window: None, with_packets: false });
+        Ok(())
+    }
+}
+
+impl Lookup {
+    /// Takes over work of the next step; what cannot be taken is given back.
+    pub(crate) fn take(&mut self, wish: Wish) -> Option<Wish> {
+        match wish {
+            // As with nodes: a condition behind a limit counts for the step, if that has none.
+            Wish::Filter(filter, form)
+                if self.dedup.is_none()
+                    && (self.window.is_none() || (form != Form::Other && self.filter.is_all())) =>
+            {
+                let own = std::mem::replace(&mut self.filter, Filter::all());
+                self.filter = own.and(filter);
+                None
+            }
+            Wish::Dedup(by) if self.dedup.is_none() && self.window.is_none() => {
+                self.dedup = Some(by);
+                None
+            }
+            Wish::Sort(sort) if self.sort.is_none() && self.window.is_none() => {
+                self.sort = Some(sort);
+                None
+            }
+            Wish::Window(window) if self.window.is_none() => {
+                self.window = Some(window);
+                None
+            }
+            wish => Some(wish),
+        }
+    }
+
+    /// The packets kept with flows are wanted.
+    pub(crate) fn want_packets(&mut self) {
+        self.with_packets = true;
+    }
+
+    /// What is asked of the tables; `None` when none of the nodes can have flows.
+    pub(crate) fn search(&self, rows: Rows, run: &Run<'_>) -> Result<Option<FlowSearch>, QueryError> {
+        let range = self.window.map(|window| window.from..window.to.max(window.from));
+        let search = FlowSearch {
+            hosts: None,
+            filter: self.filter.clone(),
+            range,
+            sort: self.sort.clone(),
+            dedup: self.dedup.clone(),
+            with_packets: self.with_packets,
+        };
+        let nodes = match rows {
+            Rows::Graph(_) => return Ok(Some(search)),
+            Rows::Nodes(nodes) => nodes,
+            Rows::Paths(paths) => paths.into_iter().flatten().collect(),
+            other => return Err(other.unplanned()),
+        };
+        let (mut tids, mut hosts) = (BTreeSet::new(), BTreeSet::new());
+        for node in nodes {
+            run.tick()?;
+            let is_capturable = node.metadata.text(key::TYPE).is_some_and(|of| CAPTURABLE.contains(&of));
+            if let (true, Some(tid)) = (is_capturable, node.metadata.text(key::TID)) {
+                tids.insert(SmolStr::from(tid));
+                hosts.insert(node.source.host.clone());
+            }
+        }
+        if tids.is_empty() {
+            return Ok(None);
+        }
+        let there = Filter::Field(Path::from(field::NODE_TID), Test::OneOf(tids.into_iter().collect()));
+        let filter = there.and(search.filter);
+        Ok(Some(FlowSearch { hosts: Some(hosts.into_iter().collect()), filter, ..search }))
+    }
+
+    /// What was found, as rows.
+    pub(crate) fn rows(found: FlowSet, run: &Run<'_>) -> Result<Rows, QueryError> {
+        run.check_room(found.flows.len())?;
+        Ok(Rows::Flows(found.flows))
+    }
+}

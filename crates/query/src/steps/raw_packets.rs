@@ -1,0 +1,114 @@
+//! `RawPackets` and `BPF`: the packets that captures keep with flows, and which of them.
+
+use skydive_flow::LinkType;
+use skydive_packet::filter::{Program, compile};
+use skydive_value::SmolStr;
+
+use crate::operation::Operation;
+use crate::run::Run;
+use crate::{Args, Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
+
+pub(super) const RAW_PACKETS: StepDef = StepDef {
+    name: "RawPackets",
+    about: "the packets kept with flows, by the UUID of the flow",
+    on: &[(Kind::Flows, Kind::RawPackets)],
+    args: &[],
+    parse: |args| {
+        if args.given.is_empty() {
+            Ok(Box::new(RawPackets))
+        } else {
+            Err(args.refuse_number("RawPackets accepts no parameter"))
+        }
+    },
+};
+
+pub(super) const BPF: StepDef = StepDef {
+    name: "BPF",
+    about: "those packets that pass a filter in tcpdump's language",
+    on: &[(Kind::RawPackets, Kind::RawPackets)],
+    args: &[Slot::PacketFilter],
+    parse: |args| Ok(Box::new(Bpf(args))),
+};
+
+#[derive(Debug)]
+struct RawPackets;
+
+#[derive(Debug)]
+struct Bpf(Args);
+
+/// Packets that pass a filter, which is compiled for each kind of link.
+#[derive(Debug)]
+struct Passing {
+    filter: SmolStr,
+    offset: usize,
+}
+
+impl Step for RawPackets {
+    fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        plan.want_packets();
+        plan.push(RawPackets);
+        Ok(())
+    }
+}
+
+impl Operation for RawPackets {
+    fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let mut packets = Vec::new();
+        for flow in rows.into_flows()? {
+            run.tick()?;
+            if !flow.raw_packets.is_empty() {
+                packets.push((flow.uuid.to_string().into(), flow.raw_packets));
+            }
+        }
+        Ok(Rows::RawPackets(packets))
+    }
+}
+
+impl Step for Bpf {
+    fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        let [given] = self.0.given.as_slice() else {
+            return Err(QueryError::argument("BPF requires 1 parameter", self.0.offset));
+        };
+        let Some(filter) = given.arg.as_text() else {
+            return Err(QueryError::argument("BPF parameter has to be a string", given.offset));
+        };
+        if let Err(fault) = compile(filter, LinkType::ETHERNET, 0) {
+            return Err(QueryError::argument(format!("Not a valid BPF expression: {fault}"), given.offset));
+        }
+        plan.push(Passing { filter: filter.clone(), offset: given.offset });
+        Ok(())
+    }
+}
+
+impl Operation for Passing {
+    fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+        let mut programs: Vec<(LinkType, Program)> = Vec::new();
+        let Rows::RawPackets(flows) = rows else { return Err(rows.unplanned()) };
+        let mut left = Vec::new();
+        for (uuid, packets) in flows {
+            let mut passing = Vec::new();
+            for packet in packets {
+                run.tick()?;
+                let known = programs.iter().position(|(link, _)| *link == packet.link);
+                let at = match known {
+                    Some(at) => at,
+                    None => {
+                        let program = compile(&self.filter, packet.link, 0).map_err(|fault| {
+                            QueryError::argument(format!("Not a valid BPF expression: {fault}"), self.offset)
+                        })?;
+                        programs.push((packet.link, program));
+                        programs.len() - 1
+                    }
+                };
+                let len = u32::try_from(packet.bytes.len()).unwrap_or(u32::MAX);
+                if programs[at].1.run(&packet.bytes, len) > 0 {
+                    passing.push(packet);
+                }
+            }
+            if !passing.is_empty() {
+                left.push((uuid, passing));
+            }
+        }
+        Ok(Rows::RawPackets(left))
+    }
+}
