@@ -189,3 +189,6 @@ impl Stamper {
         FlowMessage { flows, stats: None, stamp: Some(stamp) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Flows as datagrams to one analyzer.
 
 use std::io;
+use std::mem::take;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ struct Pace {
 const LONGEST: usize = 4096 * 10 + 500;
 /// Datagrams in a [`Pace::TIME`]: so many small ones fit what a kernel keeps for a socket that asks for nothing.
 const TOGETHER: u32 = 100;
+/// Bytes by which lengths in a message grow with what it carries, at most.
+const LENGTHS: usize = 8;
 /// Bytes of a packet's own fields in a message, at most.
 const PACKET_HEAD: usize = 32;
 
@@ -94,17 +97,17 @@ fn fitting(mut message: FlowMessage, telemetry: &FlowLineTelemetry) -> Option<Ve
         return Some(bytes);
     }
     telemetry.cut.inc();
-    for flow in &mut message.flows {
-        let size = |packet: &RawPacket| packet.bytes.len() + PACKET_HEAD;
-        let packets: usize = flow.raw_packets.iter().map(size).sum();
-        let mut room = (LONGEST + packets).saturating_sub(bytes.len());
+    let packets: Vec<_> = message.flows.iter_mut().map(|flow| take(&mut flow.raw_packets)).collect();
+    let mut room = LONGEST.saturating_sub(message.encode().len() + LENGTHS);
+    for (flow, mut packets) in message.flows.iter_mut().zip(packets) {
         let fits = |packet: &&RawPacket| {
-            let left = room.checked_sub(size(packet));
+            let left = room.checked_sub(packet.bytes.len() + PACKET_HEAD);
             room = left.unwrap_or_default();
             left.is_some()
         };
-        let kept = flow.raw_packets.iter().take_while(fits).count();
-        flow.raw_packets.truncate(kept);
+        let kept = packets.iter().take_while(fits).count();
+        packets.truncate(kept);
+        flow.raw_packets = packets;
     }
     let bytes = message.encode();
     if bytes.len() <= LONGEST {
@@ -166,7 +169,7 @@ mod tests {
             (read.flows[0].raw_packets.len(), telemetry.cut.get())
         };
         assert_eq!(kept(&[4096; 9]), (9, 0));
-        assert_eq!(kept(&[4096; 12]), (9, 1));
+        assert_eq!(kept(&[4096; 12]), (10, 1));
         assert_eq!(kept(&[60_000, 10]), (0, 1));
         assert_eq!(kept(&[10, 60_000]), (1, 1));
     }

@@ -16,7 +16,7 @@ fn message(flows: usize) -> FlowMessage {
 }
 
 /// The batches that a subscriber is told of what was taken in, until nothing more comes by itself.
-async fn batches(intake: &FlowIntake) -> Vec<usize> {
+fn batches(intake: &FlowIntake) -> Vec<usize> {
     let mut batches = Vec::new();
     loop {
         let taken = intake.0.queue.take(1, BATCH);
@@ -35,7 +35,7 @@ async fn what_does_not_fit_is_counted() {
     }
     let status = telemetry.status();
     assert_eq!((status.received, status.overflowed), (250, 50), "there is room for 200 at least");
-    assert_eq!(batches(&intake).await, [100, 100]);
+    assert_eq!(batches(&intake), [100, 100]);
     intake.take(&message(10).encode());
     assert_eq!(telemetry.status().overflowed, 50, "there is room again");
 }
@@ -111,29 +111,4 @@ async fn datagrams_are_told_in_batches_and_in_time() {
     stop.cancel();
     receiving.await.unwrap();
     delivering.await.unwrap();
-}
-
-/// Not a test of speed: prints what decoding costs when it is asked for by name with `--nocapture`.
-#[test]
-fn a_flow_costs_microseconds() {
-    let (intake, telemetry) = intake(1, Duration::ZERO);
-    let flow = br#"{"UUID":"1f","LayersPath":"Ethernet/IPv4/TCP","Application":"HTTPS",
-        "Link":{"Protocol":"ETHERNET","A":"02:00:00:00:00:01","B":"02:00:00:00:00:02"},
-        "Network":{"Protocol":"IPV4","A":"10.0.0.1","B":"10.0.0.2"},
-        "Transport":{"Protocol":"TCP","A":40000,"B":443},
-        "Metric":{"ABPackets":10,"ABBytes":1000,"BAPackets":9,"BABytes":9000,"Start":1,"Last":2},
-        "LastUpdateMetric":{"ABPackets":10,"ABBytes":1000,"BAPackets":9,"BABytes":9000,"Start":1,"Last":2},
-        "TrackingID":"aabbccddeeff0011","L3TrackingID":"aabbccddeeff0012","Start":1,"Last":2,
-        "NodeTID":"3f1c2d4e-0000-5000-8000-000000000000","CaptureID":"3f1c2d4e-0000-4000-8000-000000000000"}"#;
-    let flow = flow_of_json(flow, &FlowLimits::default()).unwrap();
-    let stamp = Some(FlowStamp { host_id: "host".into(), count: 1, first: 0 });
-    let bytes = FlowMessage { flows: vec![flow], stats: None, stamp }.encode();
-    let flows = 20_000;
-    let begin = Instant::now();
-    for _ in 0..flows {
-        intake.take(&bytes);
-    }
-    let each = begin.elapsed() / flows;
-    println!("{each:?} for a flow in a datagram of {} bytes", bytes.len());
-    assert_eq!(telemetry.status().received, u64::from(flows));
 }
