@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skydive_api::{Ended, LiveGraph, Notices, Stopped};
-use skydive_graph::GraphEvent;
+use skydive_graph::{GraphEvent, key};
 use skydive_proto::{
     Capture, Changes, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError,
     namespace,
@@ -91,7 +91,7 @@ impl Captures {
                     due = due.or_else(wants_look);
                 }
                 batch = events.next() => match batch {
-                    Ok(batch) => if !engine.is_idle() && batch.iter().any(concerns) {
+                    Ok(batch) => if batch.iter().any(if engine.is_idle() { is_left_over } else { concerns }) {
                         due = due.or_else(wants_look);
                     },
                     // Too much happened to be followed: all of it is in the next snapshot.
@@ -173,6 +173,16 @@ impl Captures {
 /// Whether captures may have to begin or end after an event.
 fn concerns(event: &GraphEvent) -> bool {
     !matches!(event, GraphEvent::EdgeUpdated { .. })
+}
+
+/// Whether a node says that a capture runs on it: without captures, all of them are left over.
+fn is_left_over(event: &GraphEvent) -> bool {
+    match event {
+        GraphEvent::NodeAdded(node) | GraphEvent::NodeUpdated { node, .. } => {
+            node.metadata.get(key::CAPTURES).is_some()
+        }
+        _ => false,
+    }
 }
 
 /// Tells subscribers what became of a capture.

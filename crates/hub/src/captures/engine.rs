@@ -103,7 +103,7 @@ impl Engine {
         self.captures.keys().filter(|id| !ids.contains(id)).cloned().collect()
     }
 
-    /// Whether changes of the graph do not matter: without captures only those that are left over do.
+    /// Whether changes of the graph do not matter, but for captures that are left over.
     pub(super) fn is_idle(&self) -> bool {
         self.captures.is_empty() && self.there.is_empty() && self.removed.is_empty()
     }
