@@ -20,7 +20,10 @@ mod network;
 mod transport;
 mod tunnel;
 
+use self::dispatch::by_protocol;
 use crate::layer::{End, Layer, LayerKind, Layers, LinkType};
+use crate::wire::ethernet::Ethernet;
+use crate::wire::ipv4::Ipv4;
 
 /// Decodes packets.
 ///
@@ -123,6 +126,35 @@ impl Decoder {
         let mut cut = false;
         let mut found = 0;
         let end = loop {
+            // Most packets are read here: what goes on as expected needs no choice by kind, which is often foretold wrong.
+            if kind == LayerKind::Ethernet
+                && found + 2 <= Layers::MAX
+                && let Some((payload, protocol, more)) = link::framed_ipv4(rest)
+            {
+                let (ip, behind) = (start + Ethernet::LEN, start + Ethernet::LEN + Ipv4::LEN);
+                let ends = ((start + rest.len()) as u32, (behind + payload.len()) as u32);
+                let (frame, header) = (Ethernet::LEN as u16, Ipv4::LEN as u16);
+                layers.put(found, Layer { start: start as u32, end: ends.0, header: frame, kind });
+                let kind_of_ip = LayerKind::IPv4;
+                layers.put(found + 1, Layer { start: ip as u32, end: ends.1, header, kind: kind_of_ip });
+                found += 2;
+                (start, rest) = (behind, payload);
+                cut |= more;
+                match by_protocol(protocol) {
+                    Ok(next) => kind = next,
+                    Err(end) => break end,
+                }
+            }
+            if kind == LayerKind::TCP
+                && let Some(len) = transport::tcp_len(rest)
+            {
+                let end = (start + rest.len()) as u32;
+                if !layers.put(found, Layer { start: start as u32, end, header: len as u16, kind }) {
+                    break End::TooDeep;
+                }
+                found += 1;
+                break if len == rest.len() && !cut { End::Nothing } else { End::Payload };
+            }
             let read = match kind {
                 LayerKind::Ethernet => link::ethernet(rest),
                 LayerKind::Dot1Q => link::dot1q(rest),

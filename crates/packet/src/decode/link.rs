@@ -5,6 +5,7 @@ use super::{Fault, Header, Next};
 use crate::layer::{End, LayerKind};
 use crate::wire::arp::Arp;
 use crate::wire::ethernet::Ethernet;
+use crate::wire::ipv4::Ipv4;
 use crate::wire::llc::{self, Llc, Snap};
 use crate::wire::pppoe::Pppoe;
 use crate::wire::sll::{self, Sll, Sll2};
@@ -27,6 +28,24 @@ const CDP_LEN: usize = 4;
 pub(super) fn ethernet(rest: &[u8]) -> Result<Header, Fault> {
     let frame = Ethernet::parse(rest).ok_or(Fault::Short)?;
     Ok(typed_or_long(Ethernet::LEN, rest, frame.ethertype()))
+}
+
+/// What IPv4 carries behind an Ethernet header, its protocol, and whether there was more of it: of whole datagrams
+/// without options that carry something. Most packets begin so, and most that tunnels carry. They are read here at once.
+#[inline]
+pub(super) fn framed_ipv4(rest: &[u8]) -> Option<(&[u8], u8, bool)> {
+    let (frame, datagram) = rest.split_first_chunk::<{ Ethernet::LEN }>()?;
+    let (header, payload) = datagram.split_first_chunk::<{ Ipv4::LEN }>()?;
+    let (frame, ip) = (Ethernet::parse(frame)?, Ipv4::parse(header)?);
+    if frame.ethertype() != ethertype::IPV4 || ip.version_and_len() != 0x45 || ip.is_fragment() {
+        return None;
+    }
+    let declared = match usize::from(ip.total_len()) {
+        0 => payload.len(),
+        total => total.checked_sub(Ipv4::LEN)?,
+    };
+    let there = payload.get(..declared.min(payload.len())).filter(|there| !there.is_empty())?;
+    Some((there, ip.protocol(), declared > payload.len()))
 }
 
 #[inline]

@@ -31,6 +31,13 @@ pub(super) fn tcp(rest: &[u8]) -> Result<Header, Fault> {
     Ok(Header::open(len, rest, Err(End::Payload)))
 }
 
+/// Bytes of a header that is sound and there.
+#[inline]
+pub(super) fn tcp_len(rest: &[u8]) -> Option<usize> {
+    let len = Tcp::parse(rest)?.header_len();
+    (Tcp::LEN..=rest.len()).contains(&len).then_some(len)
+}
+
 /// A header whose ports stand although its length is impossible.
 #[cold]
 fn with_wrong_len(kind: LayerKind, len: usize, rest: &[u8]) -> Header {

@@ -28,6 +28,14 @@ impl<'a> Ethernet<'a> {
         bytes::<6, 6, _>(self.0)
     }
 
+    /// Destination and source as numbers, the first byte the highest of 48 bits.
+    #[inline]
+    pub fn numbers(self) -> (u64, u64) {
+        let destination = u64::from_be_bytes(bytes::<0, 8, _>(self.0)) >> 16;
+        let source = u64::from_be_bytes(bytes::<4, 8, _>(self.0)) & ((1 << 48) - 1);
+        (destination, source)
+    }
+
     /// EtherType, or the length of the payload if below [`ethertype::MIN`](super::ethertype::MIN).
     #[inline]
     pub fn ethertype(self) -> u16 {
