@@ -19,6 +19,10 @@ use skydive_packet::{Layer, LayerKind};
 
 use crate::IcmpKind;
 
+mod usual;
+
+pub(crate) use usual::Usual;
+
 /// Which addresses tell flows apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyMode {
@@ -158,10 +162,19 @@ impl Key {
     }
 
     #[inline]
-    fn hash(&self, parent: u64, Seeds([s0, s1, s2, s3]): Seeds) -> u64 {
+    fn hash(&self, parent: u64, seeds: Seeds) -> u64 {
+        if self.shape() & IPV6 != 0 {
+            self.hash_of::<true>(parent, seeds)
+        } else {
+            self.hash_of::<false>(parent, seeds)
+        }
+    }
+
+    #[inline]
+    fn hash_of<const V6: bool>(&self, parent: u64, Seeds([s0, s1, s2, s3]): Seeds) -> u64 {
         let [a, b, c, d] = self.network;
         let mut hash = fold(self.link[0] ^ s0, self.link[1] ^ s1) ^ fold(a ^ s2, c ^ s3).rotate_left(23);
-        if self.shape() & IPV6 != 0 {
+        if V6 {
             hash ^= fold(b ^ s1, d ^ s2).rotate_left(41);
         }
         fold(hash ^ s3, self.transport ^ parent ^ s0)
@@ -196,8 +209,9 @@ struct Sides {
     value: u64,
 }
 
-/// Reads a part: `range` of a packet's layers. `None` when nothing in it has addresses.
-#[inline]
+/// Reads a part: `range` of a packet's layers. `None` when nothing in it has addresses. Those of most packets are read by
+/// [`Usual`].
+#[inline(never)]
 pub(crate) fn part(
     layers: &[Layer],
     range: std::ops::Range<usize>,
@@ -316,65 +330,6 @@ pub(crate) fn part(
         swapped,
         network,
         transport,
-        kind,
-        flags,
-    })
-}
-
-/// The part of a packet that is nothing but Ethernet, IPv4, and TCP or UDP: what [`part`] says of it with
-/// [`KeyMode::L2`], at half the cost. Most packets are such.
-#[inline]
-pub(crate) fn plain_part(layers: &[Layer], bytes: &[u8], wire_len: u32, seeds: Seeds) -> Option<Part> {
-    let &[link, network, transport] = layers else { return None };
-    let (frame, ip) = match (link.kind, network.kind) {
-        (LayerKind::Ethernet, LayerKind::IPv4) => {
-            (Ethernet::parse(link.bytes_of(bytes))?, Ipv4::parse(network.bytes_of(bytes))?)
-        }
-        _ => return None,
-    };
-    let header = transport.bytes_of(bytes);
-    let (kind, ports, flags) = match transport.kind {
-        LayerKind::TCP => {
-            let header = Tcp::parse(header)?;
-            (TransportKind::Tcp, (header.source(), header.destination()), header.flags().0)
-        }
-        LayerKind::UDP => {
-            let header = Udp::parse(header)?;
-            (TransportKind::Udp, (header.source(), header.destination()), 0)
-        }
-        _ => return None,
-    };
-    let macs = (mac_number(frame.source()), mac_number(frame.destination()));
-    let wide = |octets| u64::from(u32::from_be_bytes(octets));
-    let ips = (wide(ip.source_octets()), wide(ip.destination_octets()));
-    let swapped = if macs.0 != macs.1 {
-        macs.0 > macs.1
-    } else if ips.0 != ips.1 {
-        ips.0 > ips.1
-    } else {
-        ports.0 > ports.1
-    };
-    let (mac_low, mac_high) = in_order(macs.0, macs.1, swapped);
-    let (low, high) = in_order(ips.0, ips.1, swapped);
-    let (port_low, port_high) = in_order(ports.0, ports.1, swapped);
-    let shape = (kind as u16) << TRANSPORT_SHIFT | LINK | IPV4;
-    let key = Key {
-        link: [mac_low | u64::from(shape) << 48, mac_high],
-        network: [low, 0, high, 0],
-        transport: u64::from(port_low) << 16 | u64::from(port_high),
-        parent: 0,
-    };
-    Some(Part {
-        key,
-        hash: key.hash(0, seeds),
-        bytes: wire_len,
-        packet: 0,
-        layers: (0, 3),
-        nested: false,
-        carries: false,
-        swapped,
-        network: 1,
-        transport: 2,
         kind,
         flags,
     })
@@ -506,47 +461,5 @@ fn icmp6_kind(kind: u8) -> IcmpKind {
         133 | 134 => IcmpKind::Router,
         3 => IcmpKind::TimeExceeded,
         _ => IcmpKind::Unknown,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use skydive_packet::{Decoder, Layers, LinkType};
-
-    use super::*;
-
-    proptest! {
-        /// Few different addresses and ports, so that sides are often equal.
-        #[test]
-        fn plain_packets_are_read_like_others(
-            macs in prop::array::uniform2(0u8..2),
-            addresses in prop::array::uniform2(0u8..2),
-            ports in prop::array::uniform2(1u8..3),
-            is_tcp: bool,
-            flags: u8,
-            total in prop::sample::select(vec![0u16, 40, 60, 1500]),
-            wire_len in 60u32..1600,
-        ) {
-            let mut packet = vec![2, 0, 0, 0, 0, macs[1], 2, 0, 0, 0, 0, macs[0], 8, 0];
-            let [high, low] = total.to_be_bytes();
-            packet.extend([0x45, 0, high, low, 0, 0, 0, 0, 64, if is_tcp { 6 } else { 17 }, 0, 0]);
-            packet.extend([10, 0, 0, addresses[0], 10, 0, 0, addresses[1], 0, ports[0], 0, ports[1]]);
-            packet.extend(if is_tcp {
-                vec![0, 0, 0, 1, 0, 0, 0, 2, 0x50, flags, 0, 9, 0, 0, 0, 0]
-            } else {
-                vec![0, 26, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
-            });
-            packet.resize(packet.len() + 20, 0);
-            let mut layers = Layers::new();
-            Decoder::default().decode(&packet, LinkType::ETHERNET, &mut layers);
-            let (layers, seeds) = (layers.as_slice(), Seeds([1, 2, 3, 4]));
-            let any = part(layers, 0..layers.len(), &packet, wire_len, KeyMode::L2, 0, seeds);
-            let plain = plain_part(layers, &packet, wire_len, seeds);
-            prop_assert_eq!(plain.is_some(), layers.len() == 3);
-            if plain.is_some() {
-                prop_assert_eq!(plain, any);
-            }
-        }
     }
 }

@@ -19,7 +19,7 @@ use self::fragment::{Rebuilt, Taken};
 use crate::budget::Budget;
 use crate::defragment::Defragmenter;
 use crate::index::Index;
-use crate::key::{Key, KeyMode, Part, Seeds, TransportKind, part, plain_part};
+use crate::key::{Key, KeyMode, Part, Seeds, TransportKind, Usual, part};
 use crate::names::Names;
 use crate::record::{FlowView, Record, Update};
 use crate::slab::Slab;
@@ -319,14 +319,19 @@ impl FlowTable {
                     Taken::All => return i + 1,
                 }
             }
-            if self.config.key_mode == KeyMode::L2
-                && let Some(mut plain) =
-                    plain_part(layers.as_slice(), packet.bytes, packet.wire_len, self.seeds)
-            {
-                plain.packet = i as u16;
-                self.index.prefetch(hash32(plain.hash));
-                batch.parts.push(plain);
-                continue;
+            if self.config.key_mode == KeyMode::L2 && whole == Layers::MAX {
+                let usual = Usual {
+                    layers: layers.as_slice(),
+                    bytes: packet.bytes,
+                    wire_len: packet.wire_len,
+                    packet: i as u16,
+                    seeds: &self.seeds,
+                };
+                let index = &self.index;
+                if usual.read(&mut batch.parts, |hash| index.prefetch(hash32(hash))).is_some() {
+                    continue;
+                }
+                batch.parts.truncate(before);
             }
             for range in layers.parts() {
                 if range.end > whole {
