@@ -350,7 +350,8 @@ mod tests {
         follow(&mut first, &mut Graph::new(), |g| g.node_count() == 1).await;
         let mut second = setup.uplink("b", 10, 100);
         for (line, name) in [(&mut second, "n1"), (&mut first, "n2")] {
-            let wanted = NodeCapture { node: Id::from(name), capture: Capture::default() };
+            let capture = Capture { uuid: "c".to_owned(), ..Capture::default() };
+            let wanted = NodeCapture { node: Id::from(name), capture };
             let request = Envelope { uuid: "u".to_owned(), ..wanted.to_envelope(on_demand_type::START) };
             line.send(request).await.unwrap();
             let mut answer = line.receive().await.unwrap();

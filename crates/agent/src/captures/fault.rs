@@ -14,6 +14,9 @@ pub(crate) enum Fault {
     /// There is nothing to stop.
     #[error("no capture {0} is on the node")]
     NoCapture(String),
+    /// It cannot be told from others.
+    #[error("the capture has no UUID")]
+    Unnamed,
     /// It was stopped before it had begun.
     #[error("it was stopped before it had begun")]
     Stopped,
@@ -104,7 +107,8 @@ impl Fault {
     fn status(&self) -> i64 {
         match self {
             Self::NoNode(_) | Self::NoCapture(_) | Self::Stopped => 404,
-            Self::NodeType(_)
+            Self::Unnamed
+            | Self::NodeType(_)
             | Self::Kind { .. }
             | Self::Later { .. }
             | Self::Range { .. }

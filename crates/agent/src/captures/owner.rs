@@ -23,7 +23,7 @@ use super::memory::Memory;
 use super::own_traffic::{Addresses, excluded};
 use super::place::{Namespaces, Place};
 use super::plan::{kind, needs_interface, plan};
-use super::task::{Reply, Task, TaskState};
+use super::task::{Reply, Task, TaskState, Told};
 use super::totals;
 use crate::CaptureSettings;
 
@@ -78,10 +78,18 @@ pub(crate) enum Wish {
     Stop,
 }
 
+/// A run of a capture that is to end.
+struct Ending {
+    id: String,
+    told: Told,
+    running: Running,
+    memory: usize,
+}
+
 /// What was done beside the task.
 enum Done {
     Begun { node: Id, number: u64, memory: usize, result: Result<Running, Fault> },
-    Ended { status: CaptureStatus, memory: usize },
+    Ended { id: String, told: Told, status: CaptureStatus, memory: usize },
 }
 
 /// How often captures are looked at.
@@ -124,7 +132,7 @@ impl Work {
     }
 
     /// Ends what runs. Those who ask hear of it when its last flow was told of, or a little later.
-    fn end(&mut self, mut running: Running, memory: usize, reply: Option<Reply>) {
+    fn end(&mut self, Ending { id, told, mut running, memory }: Ending, reply: Option<Reply>) {
         running.stop();
         self.jobs.spawn(async move {
             let mut reply = reply;
@@ -140,7 +148,7 @@ impl Work {
             if let Some(reply) = reply {
                 let _ = reply.send(Ok(()));
             }
-            Done::Ended { status, memory }
+            Done::Ended { id, told, status, memory }
         });
     }
 
@@ -148,7 +156,10 @@ impl Work {
     fn leave(&mut self, mut task: Task, reply: Option<Reply>) {
         task.answer(&Err(Refusal::from(&Fault::Stopped)));
         match task.state {
-            TaskState::Running { running, memory } => self.end(running, memory, reply),
+            TaskState::Running { running, memory } => {
+                let id = std::mem::take(&mut task.capture.uuid);
+                self.end(Ending { id, told: task.told, running, memory }, reply);
+            }
             _ => {
                 if let Some(reply) = reply {
                     let _ = reply.send(Ok(()));
@@ -251,6 +262,10 @@ impl CaptureOwner {
             let _ = reply.send(Err((&Fault::NoNode(node)).into()));
             return;
         };
+        if capture.uuid.is_empty() {
+            let _ = reply.send(Err((&Fault::Unnamed).into()));
+            return;
+        }
         let kind = kind(&capture, found.node_type()).ok();
         let is_full = self.work.len() >= MOST;
         let on_node = self.work.nodes.entry(node.clone()).or_default();
@@ -374,7 +389,11 @@ impl CaptureOwner {
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
             Ok(Done::Begun { node, number, memory, result }) => self.has_begun(&node, number, memory, result),
-            Ok(Done::Ended { status, memory }) => {
+            Ok(Done::Ended { id, told, status, memory }) => {
+                if let Some((news, _)) = told.news(&id, &status) {
+                    // Who does not take what captures tell misses the rest.
+                    let _ = self.stats.try_send(news);
+                }
                 totals::add(&mut self.work.ended, &status);
                 self.work.memory.give(memory, self.settings.table.max_extra_bytes);
                 self.publish();
@@ -395,8 +414,11 @@ impl CaptureOwner {
                 task.answer(&Ok(()));
                 self.work.touched.insert(node.clone());
             }
-            // It was stopped meanwhile.
-            (None, Ok(running)) => self.work.end(running, memory, None),
+            // It was stopped meanwhile, and nobody is to hear of it.
+            (None, Ok(running)) => {
+                let (id, told) = (String::new(), Told::default());
+                self.work.end(Ending { id, told, running, memory }, None);
+            }
             (_, Err(fault)) => {
                 self.work.memory.give(memory, self.settings.table.max_extra_bytes);
                 self.failed(node, number, &fault, pause);
@@ -422,10 +444,10 @@ impl CaptureOwner {
                             fallen.push((node.clone(), task.number, status));
                         } else if has_stats {
                             task.count(&status.counters);
-                            if let Some((news, now)) = task.news(&status)
+                            if let Some((news, now)) = task.told.news(&task.capture.uuid, &status)
                                 && self.stats.try_send(news).is_ok()
                             {
-                                task.told(now);
+                                task.told = now;
                             }
                         }
                     }
@@ -453,10 +475,11 @@ impl CaptureOwner {
     /// A capture has ended by itself.
     fn has_fallen(&mut self, node: &Id, number: u64, status: CaptureStatus) {
         let Some(task) = self.work.task(node, number) else { return };
+        let (id, told) = (task.capture.uuid.clone(), task.told.clone());
         task.close_count(&status.counters);
         let starting = TaskState::Starting { since: None, pause: PAUSE.0 };
         if let TaskState::Running { running, memory } = std::mem::replace(&mut task.state, starting) {
-            self.work.end(running, memory, None);
+            self.work.end(Ending { id, told, running, memory }, None);
         }
         self.failed(node, number, &Fault::of_state(status.state), PAUSE.0);
     }
@@ -493,7 +516,12 @@ impl CaptureOwner {
         let ends = async {
             while let Some(done) = self.work.jobs.join_next().await {
                 match done {
-                    Ok(Done::Ended { status, .. }) => totals::add(&mut self.work.ended, &status),
+                    Ok(Done::Ended { id, told, status, .. }) => {
+                        if let Some((news, _)) = told.news(&id, &status) {
+                            let _ = self.stats.try_send(news);
+                        }
+                        totals::add(&mut self.work.ended, &status);
+                    }
                     Ok(Done::Begun { result: Ok(mut running), .. }) => {
                         running.stop();
                         running.ended().await;

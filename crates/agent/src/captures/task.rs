@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skydive_capture::{Capture as Running, CaptureCounters, CaptureDef, CaptureState};
+use skydive_capture::{Capture as Running, CaptureCounters, CaptureDef, CaptureState, CaptureStatus};
 use skydive_graph::key;
 use skydive_proto::{Capture, FlowStats};
 use skydive_value::{Map, SmolStr, Value};
@@ -29,9 +29,13 @@ pub(super) struct Task {
     pub(super) shown: Counted,
     /// Packets that were counted before it was begun anew.
     past: Counted,
-    /// What was told last.
-    told: FlowStats,
+    /// What was told of it.
+    pub(super) told: Told,
 }
+
+/// What was told last of a run of a capture.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told(FlowStats);
 
 /// How a capture on a node is doing.
 #[derive(Debug)]
@@ -71,11 +75,33 @@ impl Counted {
     }
 }
 
+impl Told {
+    /// What was counted since; `None` when there is nothing new. It is told once it is given back.
+    pub(super) fn news(&self, capture: &str, status: &CaptureStatus) -> Option<(FlowStats, Self)> {
+        let Counted { received, dropped } = (&status.counters).into();
+        let now = FlowStats {
+            capture_id: capture.to_owned(),
+            flow_count: status.flows as i64,
+            flow_dropped: (status.table.evicted + status.counters.flows_lost) as i64,
+            kernel_flow_dropped: 0,
+            packets_dropped: dropped as i64,
+            packets_received: received as i64,
+        };
+        let news = FlowStats {
+            flow_dropped: now.flow_dropped - self.0.flow_dropped,
+            packets_dropped: now.packets_dropped - self.0.packets_dropped,
+            packets_received: now.packets_received - self.0.packets_received,
+            ..now.clone()
+        };
+        (now != self.0).then_some((news, Self(now)))
+    }
+}
+
 impl Task {
     pub(super) fn new(number: u64, capture: Capture, kind: Option<&'static CaptureDef>) -> Self {
         let state = TaskState::Starting { since: None, pause: Duration::ZERO };
         let (shown, past) = (Counted::default(), Counted::default());
-        Self { number, capture, kind, state, waiting: Vec::new(), shown, past, told: FlowStats::default() }
+        Self { number, capture, kind, state, waiting: Vec::new(), shown, past, told: Told::default() }
     }
 
     /// Whether it does not run, and is not being begun for the first time.
@@ -100,32 +126,7 @@ impl Task {
     pub(super) fn close_count(&mut self, counters: &CaptureCounters) {
         self.count(counters);
         self.past = self.shown;
-        self.told = FlowStats::default();
-    }
-
-    /// What was counted since it was told last; `None` when there is nothing new.
-    pub(super) fn news(&self, status: &skydive_capture::CaptureStatus) -> Option<(FlowStats, FlowStats)> {
-        let Counted { received, dropped } = (&status.counters).into();
-        let now = FlowStats {
-            capture_id: self.capture.uuid.clone(),
-            flow_count: status.flows as i64,
-            flow_dropped: (status.table.evicted + status.counters.flows_lost) as i64,
-            kernel_flow_dropped: 0,
-            packets_dropped: dropped as i64,
-            packets_received: received as i64,
-        };
-        let news = FlowStats {
-            flow_dropped: now.flow_dropped - self.told.flow_dropped,
-            packets_dropped: now.packets_dropped - self.told.packets_dropped,
-            packets_received: now.packets_received - self.told.packets_received,
-            ..now.clone()
-        };
-        (now != self.told).then_some((news, now))
-    }
-
-    /// Notes what was told.
-    pub(super) fn told(&mut self, now: FlowStats) {
-        self.told = now;
+        self.told = Told::default();
     }
 
     /// What the node shows; `None` while it has not begun.

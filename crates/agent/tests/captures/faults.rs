@@ -56,6 +56,8 @@ async fn what_is_asked_wrongly_is_told_and_gone_when_stopped() {
     assert!(status == 404 && error.contains("no capture u"), "{status} {error}");
     let (status, error) = analyzer.start(&Id::from("nowhere"), &capture("u")).await;
     assert!(status == 404 && error.contains("no node nowhere"), "{status} {error}");
+    let (status, error) = analyzer.start(&node, &capture("")).await;
+    assert!(status == 400 && error.contains("no UUID"), "{status} {error}");
     let host = |graph: &Graph| {
         graph.view().nodes().find(|node| node.node_type() == "host").map(|node| node.id.clone())
     };
