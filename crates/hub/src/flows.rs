@@ -81,7 +81,9 @@ impl LiveFlows {
             match answer {
                 Ok((sets, covered)) => {
                     coverage.add(covered);
-                    sets.into_iter().for_each(|set| pile.put(set));
+                    for set in sets {
+                        pile.put(set);
+                    }
                 }
                 Err(why) => {
                     tracing::debug!(%host, why, "flows of an agent are missing in an answer");

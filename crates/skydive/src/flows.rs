@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use skydive_flow::{ExtraLayers, KeyMode, Replay, TableConfig};
 
-use crate::cli::{ExtraLayer, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
+use crate::cli::{FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
 use crate::exit;
 use crate::terminal::{Color, Paint, harmless};
 use interrupt::Interrupt;

@@ -57,7 +57,7 @@ const ASKED: usize = 256;
 /// Pause before something is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// And the longest.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// An agent that did what it was asked shows it in the graph within this time.
 const SHOWN: Duration = Duration::from_secs(5);
 /// A capture that is not wanted any more on a node that is there runs on for this time.

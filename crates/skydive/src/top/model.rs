@@ -5,8 +5,9 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use skydive_flow::{Flow, FlowId};
+use skydive_flow::{Flow, FlowId, Process};
 use skydive_value::{Coverage, SmolStr};
 
 /// What is asked of an analyzer at one time.
@@ -288,6 +289,7 @@ fn stands_before(one: &Flow, other: &Flow) -> bool {
 }
 
 /// The processes of side A and side B, as far as they are known.
-fn processes_of(_flow: &Flow) -> [Option<String>; 2] {
-    [None, None]
+fn processes_of(flow: &Flow) -> [Option<String>; 2] {
+    let named = |process: &Option<Arc<Process>>| process.as_ref().map(|process| process.name.to_string());
+    [named(&flow.process.a), named(&flow.process.b)]
 }

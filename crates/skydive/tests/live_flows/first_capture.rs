@@ -1,0 +1,53 @@
+//! What a new user does first: a capture, a ping and a download, and who talked to whom.
+
+use serde_json::Value as Json;
+use skydive_testnet::require_root;
+
+use crate::site::{FAR, NEAR, Street, number, until};
+use crate::stage::Sees;
+
+const VETH0: &str = "G.V().Has('Name','veth0')";
+
+#[test]
+fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
+    if !require_root() {
+        return;
+    }
+    let street = Street::new("first");
+    let binary = crate::stage::binary();
+    let _service = street.host.start_line(&[binary.to_str().unwrap(), "allinone"], &[], Sees::All);
+    street.ask(|desk| {
+        street.capture(desk, VETH0, &[], 1);
+        street.ping(5);
+        assert_eq!(street.curl().stdout, b"hello\n");
+
+        let ping = until(desk, "G.Flows().Has('Application', 'ICMPv4')", |flows| {
+            flows.as_array()?.iter().find(|flow| number(flow, "/Metric/BAPackets") == 5).cloned()
+        });
+        assert_eq!((number(&ping, "/Metric/ABPackets"), number(&ping, "/Metric/ABBytes")), (5, 490));
+        assert_eq!((&ping["Network"]["A"], &ping["Network"]["B"]), (&Json::from(NEAR), &Json::from(FAR)));
+        assert_eq!(ping["LayersPath"], "Ethernet/IPv4/ICMPv4");
+
+        let download = until(desk, "G.Flows().Has('Transport', '80')", |flows| {
+            flows.as_array()?.iter().find(|flow| flow["FinishType"] == 2).cloned()
+        });
+        let text = download.to_string();
+        assert!(text.contains("\"curl\""), "the process is named: {text}");
+        assert!(number(&download, "/Metric/RTT") > 0, "{download}");
+
+        // The counters of the download.
+        let uuid = download["UUID"].as_str().unwrap();
+        let metrics = until(desk, "G.Flows().Has('Application','HTTP').Metrics()", |metrics| {
+            metrics.pointer(&format!("/0/{uuid}/0")).cloned()
+        });
+        assert_eq!(number(&metrics, "/ABBytes"), number(&download, "/Metric/ABBytes"));
+        assert_eq!(number(&metrics, "/BABytes"), number(&download, "/Metric/BABytes"));
+
+        // The same by the command line.
+        let listed = street.client(&["flows", "--filter", "Transport.B=80"]);
+        assert!(listed.as_array().unwrap().iter().any(|flow| flow["UUID"] == uuid), "{listed:#}");
+        let top = street.host.run(&["top", "--once", "--interval", "1"]);
+        let top = String::from_utf8_lossy(&top.stdout).into_owned();
+        assert!(top.contains(&format!("{FAR}:80")) && top.contains("curl"), "{top}");
+    });
+}
