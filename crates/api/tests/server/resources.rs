@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use skydive_api::{ApiSettings, Permission};
 use skydive_graph::{Change, Mutation, Op, Stamp};
 use skydive_proto::ResourceStore;
-use skydive_value::Timestamp;
+use skydive_value::{Map, Timestamp, Value};
 
 use crate::{Running, start, start_with};
 
@@ -371,4 +371,100 @@ async fn configuration_and_language_are_served() {
     assert_eq!(get(&server, "/api/config/a/b").await.0, 404);
     let language = json(&get(&server, "/api/query/steps").await);
     assert!(language["Steps"].as_array().unwrap().iter().any(|step| step["Name"] == "Has"));
+}
+
+#[tokio::test]
+async fn captures_are_checked_counted_and_there_once() {
+    let server = start(ApiSettings::default()).await;
+    let types = "available types: [ovssflow pcapsocket ovsmirror dpdk afpacket pcap ebpf sflow ovsnetflow]";
+    let header_size = "HeaderSize: A valid header size is >= 14 && <= 4096";
+    let raw_packets = "RawPacketLimit: A valid raw packet limit size is > 0 && <= 10";
+    for (members, text) in [
+        (json!({"Type": "tap"}), format!("Type: Not a valid capture type: tap, {types}")),
+        (json!({"HeaderSize": 13}), header_size.to_owned()),
+        (json!({"HeaderSize": 4097}), header_size.to_owned()),
+        (json!({"RawPacketLimit": 11}), raw_packets.to_owned()),
+        (json!({"RawPacketLimit": -1}), raw_packets.to_owned()),
+        (json!({"LayerKeyMode": "l2"}), "LayerKeyMode: Not a valid layer key mode".to_owned()),
+        (json!({"Target": "collector"}), "Target: Not a valid address".to_owned()),
+        (
+            json!({"Type": "ebpf", "BPFFilter": "tcp"}),
+            "ebpf capture doesn't support BPF filtering".to_owned(),
+        ),
+        (
+            json!({"Type": "ebpf", "RawPacketLimit": 1}),
+            "ebpf capture doesn't support raw packet capture".to_owned(),
+        ),
+    ] {
+        let mut capture = members.clone();
+        capture["GremlinQuery"] = "G.V()".into();
+        assert_eq!(post(&server, "/api/capture", capture).await, refused(400, &text), "{members}");
+    }
+    for (body, beginning) in [
+        (json!({}), "GremlinQuery: Not a valid Gremlin expression: "),
+        (json!({"GremlinQuery": "G.V("}), "GremlinQuery: Not a valid Gremlin expression: "),
+        (
+            json!({"GremlinQuery": "G.V()", "BPFFilter": "tcp port"}),
+            "BPFFilter: Not a valid BPF expression: ",
+        ),
+    ] {
+        let (status, _, text) = post(&server, "/api/capture", &body).await;
+        assert!(status == 400 && text.starts_with(beginning), "{body}: {status} {text}");
+    }
+
+    let yaml = "GremlinQuery: G.V()\nBPFFilter: tcp port 80\nExtraTCPMetric: true\n";
+    let yaml =
+        ask(&server, Method::POST, "/api/capture").header("content-type", "application/yaml").body(yaml);
+    let made = json(&answer(yaml).await);
+    let id = made["UUID"].as_str().unwrap().to_owned();
+    let full = json!({"UUID": id, "GremlinQuery": "G.V()", "BPFFilter": "tcp port 80", "Count": 0,
+        "SamplingRate": 0, "PollingInterval": 0, "ExtraTCPMetric": true, "IPDefrag": false, "ReassembleTCP": false});
+    assert_eq!(made, full);
+    // The same again, and what is told apart by nothing that allows both.
+    let same = |members: Json| {
+        let mut capture = json!({"GremlinQuery": "G.V()"});
+        for (name, value) in members.as_object().unwrap() {
+            capture[name] = value.clone();
+        }
+        capture
+    };
+    let duplicate = refused(409, "duplicated resource");
+    for (members, expected) in [
+        (json!({"BPFFilter": "tcp port 80", "Name": "another"}), 409),
+        (json!({"BPFFilter": "tcp port 81"}), 201),
+        (json!({"BPFFilter": "tcp port 80", "Type": "afpacket"}), 201),
+        (json!({"Type": "pcapsocket"}), 201),
+        (json!({"Type": "pcapsocket", "BPFFilter": "udp"}), 409),
+        (json!({"Type": "ebpf"}), 201),
+        (json!({"Type": "ebpf", "ExtraTCPMetric": true}), 409),
+    ] {
+        let found = post(&server, "/api/capture", same(members.clone())).await;
+        assert_eq!(found.0, expected, "{members}: {found:?}");
+        assert!(expected == 201 || found == duplicate, "{members}: {found:?}");
+    }
+
+    // Nodes say on how many it runs.
+    server.fill().await;
+    let entry =
+        |id: &str, state: &str| -> Map { [("ID", id), ("State", state), ("Type", "")].into_iter().collect() };
+    let captures = |entries: Vec<Map>| [Op::set("Captures", Value::list(entries))];
+    let on = |node: &str, entries: Vec<Map>| Mutation::update_node(node.into(), captures(entries));
+    let changes = vec![
+        on("a", vec![entry("another", "active"), entry(&id, "active")]),
+        on("b", vec![entry(&id, "error")]),
+    ];
+    server.live.apply(changes).await.unwrap();
+    let path = format!("/api/capture/{id}");
+    assert_eq!(json(&get(&server, &path).await)["Count"], 1);
+    let listed = json(&get(&server, "/api/capture").await);
+    assert_eq!((listed.as_object().unwrap().len(), &listed[&id]["Count"]), (5, &json!(1)));
+    server.live.apply(vec![on("b", vec![entry(&id, "active")])]).await.unwrap();
+    assert_eq!(json(&get(&server, &path).await)["Count"], 2);
+
+    let renamed = patch(&server, &path, r#"[{"op":"add","path":"/Name","value":"n"}]"#).await;
+    assert_eq!(renamed, refused(400, "updating resource with patched version: resource not updatable"));
+    let wrong = patch(&server, &path, r#"[{"op":"add","path":"/HeaderSize","value":1}]"#).await;
+    assert_eq!(wrong, refused(400, &format!("validating patched resource: {header_size}")));
+    assert_eq!(delete(&server, &path).await.0, 200);
+    assert_eq!(get(&server, &path).await, refused(404, &format!("Capture '{id}' not found")));
 }

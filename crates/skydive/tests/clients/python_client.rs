@@ -65,6 +65,17 @@ fn all_rest_calls_about_the_topology() {
 }
 
 #[test]
+fn all_rest_calls_about_captures() {
+    if !require_root() {
+        return;
+    }
+    let host = Host::new("py-captures");
+    host.ip("link add veth0 type veth peer name veth1");
+    let _service = host.start(&["allinone"], &[]);
+    host.ask(ANALYZER, |_| drop(script(&host, "capture_calls.py", &[ANALYZER])));
+}
+
+#[test]
 fn what_the_websocket_client_says_before_it_drops_the_connection_is_done() {
     if !require_root() {
         return;

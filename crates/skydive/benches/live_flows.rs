@@ -1,0 +1,104 @@
+//! Questions about flows that are counted now: 100,000 of them in the table of an agent, asked of the analyzer. The
+//! program as it is shipped; the time is that of a client from its request to the last byte of the answer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a bench reads the clock and must fail loudly"
+)]
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+use skydive_testnet::eventually;
+use stage::{ANALYZER, Desk, Host, Sees};
+
+#[allow(dead_code, reason = "the tests need more of it")]
+#[path = "../tests/spine/stage.rs"]
+mod stage;
+
+/// How long anything may take before the bench gives up.
+const PATIENCE: Duration = Duration::from_mins(2);
+const FLOWS: u32 = 100_000;
+const SAMPLES: usize = 11;
+
+/// What is asked, how many flows are the answer, and how many milliseconds it may take.
+const ASKED: [(&str, usize, Option<f64>); 5] = [
+    ("G.Flows().Sort(DESC, 'Metric.ABBytes').Limit(100)", 100, Some(100.0)),
+    ("G.Flows().Sort(ASC, 'Start').Limit(100)", 100, Some(100.0)),
+    ("G.Flows().Has('Transport.A', 1234).Sort().Limit(100)", 4, Some(100.0)),
+    ("G.Flows().Dedup().Sort().Limit(100)", 100, None),
+    ("G.Flows().Sort().Limit(10000)", 10_000, None),
+];
+
+fn main() {
+    let host = Host::new("live-flows");
+    let binary = stage::binary();
+    let line = [binary.to_str().unwrap(), "allinone"];
+    let _service = host.start_line(&line, &[("SKYDIVE_FLOW_EXPIRE", "3600")], Sees::All);
+    host.ask(ANALYZER, |desk| {
+        let line =
+            ["client", "capture", "create", "--gremlin", "G.V().Has('Name','lo')", "--type", "pcapsocket"];
+        assert!(host.run(&line).status.success());
+        let socket = eventually("the socket of the capture", PATIENCE, || {
+            let graph = desk.graph()?;
+            let node = &graph.nodes[graph.named("lo")?];
+            node.pointer("/Metadata/Captures/0/PCAPSocket")?.as_str().map(str::to_owned)
+        });
+        TcpStream::connect(socket.unwrap()).unwrap().write_all(&packets()).unwrap();
+        let all = || (desk.query("G.Flows().Count()").message() == FLOWS.to_string()).then_some(());
+        eventually("the flows", PATIENCE, all).unwrap();
+        for (query, count, bar) in ASKED {
+            let mut took = Vec::new();
+            for _ in 0..SAMPLES {
+                took.push(ask(desk, query, count));
+            }
+            report(&format!("a query of {FLOWS} live flows, {query}"), &took, bar);
+        }
+    });
+}
+
+/// Milliseconds that an answer takes.
+fn ask(desk: &Desk, query: &str, count: usize) -> f64 {
+    let began = Instant::now();
+    let answer = desk.query(query);
+    let took = began.elapsed().as_secs_f64() * 1e3;
+    let flows: Json = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(flows.as_array().map(Vec::len), Some(count), "{query}: {}", answer.message());
+    took
+}
+
+/// A capture file with one UDP datagram of every flow, all at one time.
+fn packets() -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1] {
+        file.extend(u32::to_le_bytes(word));
+    }
+    for flow in 0..FLOWS {
+        // Ports repeat with other addresses, and sizes do.
+        let (port, host, payload) =
+            ((flow % 25_000) as u16, (flow / 25_000) as u8, (flow * 7919 % 1000) as u16);
+        let mut packet = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0];
+        packet.extend((28 + payload).to_be_bytes());
+        packet.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 1, host, 10, 0, 0, 2]);
+        for word in [port, 8080, 8 + payload, 0] {
+            packet.extend(word.to_be_bytes());
+        }
+        let size = packet.len() as u32;
+        for word in [1_700_000_000, 0, size, size + u32::from(payload)] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(packet);
+    }
+    file
+}
+
+fn report(name: &str, samples: &[f64], bar: Option<f64>) {
+    let samples: Vec<String> = samples.iter().map(|sample| format!("{sample:.2}")).collect();
+    let (name, samples, bar) = (json!(name), samples.join(","), json!(bar));
+    println!(
+        r#"perf: {{"name":{name},"who":"ours","unit":"ms","samples":[{samples}],"bar":{bar},"better":"lower"}}"#
+    );
+}
