@@ -58,13 +58,13 @@ const LEFTOVER_MAX: usize = 64 << 20;
 
 pub(crate) fn route(import: Arc<dyn PcapImport>, serving: &Arc<Serving>) -> Route {
     let serving = serving.clone();
-    let binary = Shape::inline(json!({ "type": "string", "contentMediaType": media::PCAP }));
+    let binary = Shape::inline(json!({ "type": "string", "format": "binary" }));
     let operation = Operation::new(FLOWS, "pcap_import", "Make flows of a capture file")
         .about(
             "A file of pcap or pcapng, whatever its content type. Its packets are counted at the times that they carry. \
              The flows are told to subscribers of flows, and queries find them until `flow.expire` is over.",
         )
-        .body(media::PCAP, binary)
+        .body(media::BYTES, binary)
         .empty(202, "The flows are there")
         .refusal(400, "It is no capture file, or a damaged one; nothing of it is kept")
         .refusal(503, "The program is about to end");

@@ -17,6 +17,8 @@ pub mod media {
     pub const TEXT: &str = "text/plain; charset=utf-8";
     /// Graphviz.
     pub const DOT: &str = "text/vnd.graphviz";
+    /// Bytes of any kind.
+    pub const BYTES: &str = "application/octet-stream";
     /// Packet capture.
     pub const PCAP: &str = "application/vnd.tcpdump.pcap";
 }
