@@ -34,6 +34,7 @@ pub(crate) use self::owner::{CaptureOwner, Wish};
 use self::owner::{Request, Work};
 pub(crate) use self::totals::CaptureMetrics;
 use crate::CaptureSettings;
+use crate::processes::Processes;
 
 /// What captures need of the agent.
 pub(crate) struct Surroundings {
@@ -70,7 +71,9 @@ const STATS: usize = 4096;
 pub(crate) fn captures(around: Surroundings) -> io::Result<(CaptureOwner, CaptureEnds)> {
     let Surroundings { live, settings, analyzers, host_node, host_id, namespaces, clock } = around;
     let entering = skydive_sys::Namespaces::start()?;
-    let (engine, flows) = Captures::start(settings.threads.max(1), entering, clock, None)?;
+    let processes = Processes::start(entering.clone(), namespaces.watch(), clock.clone())?;
+    let (engine, flows) =
+        Captures::start(settings.threads.max(1), entering, clock, Some(Arc::new(processes)))?;
     let engine = Engine::new(engine);
     let (desk, requests) = mpsc::channel(REQUESTS);
     let (tell, stats) = mpsc::channel(STATS);

@@ -12,6 +12,7 @@ mod host;
 mod link;
 mod made;
 mod master;
+mod processes;
 mod requests;
 mod run;
 mod status;

@@ -47,8 +47,9 @@ const MOST_FILES: usize = 1_000_000;
 impl ProcessFacts {
     /// Those of a process; `None` when it has ended.
     pub fn read(pid: u32) -> Option<Self> {
-        let name = command(pid)?;
+        // First what is gone first when it ends.
         let path = readlinkat(CWD, format!("/proc/{pid}/exe"), Vec::new()).unwrap_or_default();
+        let name = command(pid)?;
         let path = path.to_string_lossy();
         let cgroup = read_some(&format!("/proc/{pid}/cgroup")).unwrap_or_default();
         let cgroup = parse_cgroup(&cgroup);

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use skydive_sys::netlink::{SocketProtocol, SocketState};
 use skydive_sys::{Namespaces, NsRef, SocketTable, TcpTrace};
-use skydive_testnet::{Netns, require_root};
+use skydive_testnet::{Netns, eventually, require_root};
 
 const MOST: usize = 1000;
 
@@ -70,16 +70,17 @@ fn who_connects_is_told_at_once() {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (listener.local_addr().unwrap(), client.local_addr().unwrap())
     });
-    let (mut changes, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(10));
+    let mut changes = Vec::new();
     let closed = |change: &skydive_sys::TcpChange| {
         change.new == SocketState::FinWait1 && change.local == from && change.remote == at
     };
-    while !changes.iter().any(closed) {
-        assert!(Instant::now() < deadline, "{changes:?}");
+    eventually("the end of the connection", Duration::from_secs(10), || {
         let wait = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
         poll(&mut [PollFd::new(&trace, PollFlags::IN)], Some(&wait)).unwrap();
         trace.read(&mut |change| changes.push(*change));
-    }
+        changes.iter().any(closed).then_some(())
+    })
+    .unwrap();
     let own = std::process::id();
     let began = changes.iter().find(|c| c.new == SocketState::SynSent && c.remote == at).unwrap();
     assert_eq!(began.pid, own);
