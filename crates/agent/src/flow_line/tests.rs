@@ -1,3 +1,5 @@
+//! Batches, numbers and stand-ins for analyzers.
+
 use std::time::Duration;
 
 use skydive_graph::BoxFuture;

@@ -1,3 +1,5 @@
+//! What is taken in, what is refused, and what is counted of both.
+
 use std::net::SocketAddr;
 
 use skydive_proto::{FlowStamp, FlowStats, flow_of_json};

@@ -1,3 +1,5 @@
+//! Files made here, and what is found of them.
+
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
