@@ -13,6 +13,7 @@ use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Sources, S
 use skydive_value::{Clock, Filter, Id, Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::topology::Found;
 use crate::{QueryFault, Topology};
@@ -27,7 +28,12 @@ pub struct Queries {
 }
 
 /// Ends the query of a client that no longer waits.
-struct Waiting(Stop);
+struct Waiting {
+    /// For what computes.
+    stop: Stop,
+    /// For what waits for others.
+    gone: CancellationToken,
+}
 
 /// How long a query may run.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -50,7 +56,8 @@ impl Queries {
     async fn answer(&self, text: &str) -> Result<Found, QueryFault> {
         let query = parse(text, &self.limits)?;
         let cx = Cx::new(self.clock.now());
-        let waiting = Waiting(cx.stop.clone());
+        let gone = CancellationToken::new();
+        let waiting = Waiting { stop: cx.stop.clone(), gone: gone.clone() };
         let Ok(permit) = self.running.clone().acquire_owned().await else {
             return Err(QueryFault::plain("queries are no longer answered"));
         };
@@ -58,12 +65,17 @@ impl Queries {
         let mut running = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let sources = Sources { graph: &*graph, flows: flows.as_deref() };
-            Handle::current().block_on(run(&query, &sources, &cx))
+            Handle::current().block_on(async {
+                tokio::select! {
+                    found = run(&query, &sources, &cx) => found,
+                    () = gone.cancelled() => Err(QueryError::Cancelled),
+                }
+            })
         });
         let ended = match tokio::time::timeout(DEADLINE, &mut running).await {
             Ok(ended) => ended,
             Err(_) => {
-                waiting.0.expire();
+                waiting.stop.expire();
                 running.await
             }
         };
@@ -89,7 +101,8 @@ impl Topology for Queries {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.stop.cancel();
+        self.gone.cancel();
     }
 }
 
@@ -159,5 +172,54 @@ impl From<ParseError> for QueryFault {
 impl From<QueryError> for QueryFault {
     fn from(fault: QueryError) -> Self {
         Self { position: fault.offset(), text: fault.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skydive_flow::{FlowReadError, FlowSearch, FlowsFound};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::LiveGraph;
+
+    /// Says when it is asked, and when nobody waits any more; never answers.
+    struct Silent(mpsc::UnboundedSender<&'static str>);
+
+    struct Asked<'a>(&'a Silent);
+
+    impl FlowRead for Silent {
+        fn search<'a>(&'a self, _: &'a FlowSearch) -> BoxFuture<'a, Result<FlowsFound, FlowReadError>> {
+            self.0.send("asked").unwrap();
+            let asked = Asked(self);
+            Box::pin(async move {
+                let _asked = asked;
+                std::future::pending().await
+            })
+        }
+    }
+
+    impl Drop for Asked<'_> {
+        fn drop(&mut self) {
+            let _ = self.0.0.send("left");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_leaves_waits_for_no_flows() {
+        let clock = Clock::new(|| skydive_value::Timestamp::EPOCH);
+        let (live, owner) = LiveGraph::new(clock.clone(), Box::new(|_, _| Vec::new()));
+        tokio::spawn(owner.run(CancellationToken::new()));
+        let (say, mut said) = mpsc::unbounded_channel();
+        let flows: Arc<dyn FlowRead> = Arc::new(Silent(say));
+        let queries = Arc::new(Queries::new(Arc::new(live), Some(flows), &Limits::default(), clock));
+        let asking = tokio::spawn({
+            let queries = queries.clone();
+            async move { queries.ask("G.Flows()".to_owned()).await.is_ok() }
+        });
+        assert_eq!(said.recv().await, Some("asked"));
+        asking.abort();
+        assert_eq!(said.recv().await, Some("left"));
+        assert!(asking.await.unwrap_err().is_cancelled());
     }
 }

@@ -1,3 +1,5 @@
+//! Searches for flows against agents that answer as a test says.
+
 use skydive_flow::{Direction, Finish, Flow, FlowId, Metric, Processes, Sort, field};
 use skydive_proto::{FlowReply, decode_flow_search};
 use skydive_value::{Filter, Timestamp};

@@ -2,6 +2,7 @@
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
+use skydive_graph::key;
 
 use super::client::{ReadCommand, ShapeFlag, TitleFlags};
 use super::flows::{ExtraLayer, LayerKeyMode};
@@ -31,7 +32,7 @@ pub(crate) struct CaptureDraft {
     #[arg(long, value_name = "GREMLIN", required_unless_present = "node", conflicts_with = "node")]
     pub(crate) gremlin: Option<String>,
     /// TID of the node to capture on
-    #[arg(long, value_name = "TID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = key::TID, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) node: Option<String>,
     /// Packets that are counted, in tcpdump's language
     #[arg(long, value_name = "BPF", default_value = "")]
