@@ -20,6 +20,7 @@ mod message;
 mod netlink;
 mod query;
 mod reassembly;
+mod sockets;
 
 /// A parser under test.
 struct Target {
@@ -37,6 +38,7 @@ const TARGETS: &[Target] = &[
     Target { name: "netlink", run: netlink::run },
     Target { name: "query", run: query::run },
     Target { name: "reassembly", run: reassembly::run },
+    Target { name: "sockets", run: sockets::run },
 ];
 
 static CHOSEN: OnceLock<fn(&[u8])> = OnceLock::new();

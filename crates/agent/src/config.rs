@@ -29,6 +29,8 @@ pub struct AgentConfig {
     pub probes: ProbeChoice,
     /// Time between two samples of interface counters.
     pub metrics_update: Duration,
+    /// Time between two lists of sockets, of the probe `socketinfo`.
+    pub sockets_update: Duration,
     /// Directory of named network namespaces.
     pub netns_run_path: PathBuf,
     /// How captures are made.

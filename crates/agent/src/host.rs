@@ -53,6 +53,7 @@ mod tests {
             metadata_files,
             probes: ProbeChoice::Automatic,
             metrics_update: Duration::from_secs(30),
+            sockets_update: Duration::from_secs(30),
             netns_run_path: "/nonexistent".into(),
             captures: CaptureSettings::default(),
             flow_protocol: FlowProtocol::default(),

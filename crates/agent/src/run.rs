@@ -202,6 +202,7 @@ impl Agent {
                 source,
                 host_id: self.config.host_id.clone(),
                 metrics_update: self.config.metrics_update,
+                sockets_update: self.config.sockets_update,
                 netns_run_path: self.config.netns_run_path.clone(),
                 metadata_files: self.config.metadata_files.clone(),
                 namespaces,

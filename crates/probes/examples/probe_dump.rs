@@ -31,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
         source: Arc::clone(&source),
         host_id: "dump".into(),
         metrics_update: Duration::from_secs(5),
+        sockets_update: Duration::from_secs(5),
         netns_run_path: args.next().unwrap_or_else(|| "/var/run/netns".into()).into(),
         metadata_files: Vec::new(),
         namespaces: Namespaces::default(),

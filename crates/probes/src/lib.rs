@@ -13,6 +13,7 @@ mod netlink;
 mod netns;
 mod probe;
 mod scope;
+mod socketinfo;
 mod telemetry;
 
 pub use analyzer_probe::{AnalyzerProbeConfig, AnalyzerProbeDef};
@@ -25,7 +26,7 @@ pub use scope::{Health, ProbeScope, Report, Stopped};
 pub use telemetry::ProbeTelemetry;
 
 /// Every topology probe, in the order in which they start.
-pub const PROBES: &[ProbeDef] = &[hardware::DEF, metadata_config::DEF, netlink::DEF, netns::DEF];
+pub const PROBES: &[ProbeDef] = &[hardware::DEF, metadata_config::DEF, netlink::DEF, netns::DEF, socketinfo::DEF];
 
 /// Every topology probe of an analyzer.
 pub const ANALYZER_PROBES: &[AnalyzerProbeDef] = &[fabric::DEF];

@@ -46,6 +46,8 @@ pub struct ProbeConfig {
     pub host_id: SmolStr,
     /// Time between two samples of interface counters.
     pub metrics_update: Duration,
+    /// Time between two lists of sockets.
+    pub sockets_update: Duration,
     /// Directory of named network namespaces.
     pub netns_run_path: PathBuf,
     /// Files from which metadata of the host node is read.

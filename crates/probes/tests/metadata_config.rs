@@ -39,6 +39,7 @@ impl Host {
             source,
             host_id: "h".into(),
             metrics_update: Duration::from_secs(30),
+            sockets_update: Duration::from_secs(30),
             netns_run_path: "/nonexistent".into(),
             metadata_files: files,
             namespaces: Namespaces::default(),

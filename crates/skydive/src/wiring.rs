@@ -117,6 +117,7 @@ fn agent_config(config: &Resolved) -> anyhow::Result<AgentConfig> {
             ProbeChoice::Named(names) => skydive_agent::ProbeChoice::Named(names.clone()),
         },
         metrics_update: config.agent.metrics_update,
+        sockets_update: config.agent.sockets_update,
         netns_run_path: config.agent.netns_run_path.clone(),
         captures: capture_settings(config),
         flow_protocol: match config.flow.protocol {

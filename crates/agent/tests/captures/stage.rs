@@ -109,6 +109,7 @@ impl Stage {
             metadata_files: Vec::new(),
             probes: ProbeChoice::Automatic,
             metrics_update: Duration::from_secs(30),
+            sockets_update: Duration::from_secs(30),
             netns_run_path: names.path().to_owned(),
             captures,
             flow_protocol: skydive_agent::FlowProtocol::WebSocket,

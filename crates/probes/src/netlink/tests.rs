@@ -215,6 +215,7 @@ impl World {
             source: source.clone(),
             host_id: "here".into(),
             metrics_update: Duration::from_hours(1),
+            sockets_update: Duration::from_hours(1),
             netns_run_path: PathBuf::new(),
             metadata_files: Vec::new(),
             namespaces: Namespaces::default(),

@@ -63,6 +63,7 @@ impl World {
             source: Arc::clone(&source),
             host_id: "here".into(),
             metrics_update: METRICS,
+            sockets_update: METRICS,
             netns_run_path: directory.to_owned(),
             metadata_files: Vec::new(),
             namespaces: Namespaces::default(),

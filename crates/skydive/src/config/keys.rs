@@ -231,7 +231,7 @@ pub(crate) const KEYS: &[KeyDef] = &[
     key("agent.topology.lldp.interfaces", Words, "", Later, "interfaces to listen on; all when empty"),
     key("agent.topology.libvirt.url", Text, "", Later, "libvirt's address, such as qemu:///system"),
     key("agent.topology.runc.run_path", Words, "/run/containerd/runc /run/runc /run/runc-ctrs", Later, "where runc keeps its state"),
-    key("agent.topology.socketinfo.host_update", SECOND, "10", Later, "time between two samples of sockets"),
+    key("agent.topology.socketinfo.host_update", SECOND, "10", Now, "time between two samples of sockets"),
     key("agent.topology.vpp.connect", Text, "", Later, "socket of VPP"),
     key("agent.topology.bess.host", Text, "127.0.0.1", Later, "host of BESS"),
     key("agent.topology.bess.port", PORT, "10514", Later, "port of BESS"),

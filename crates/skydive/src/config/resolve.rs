@@ -147,6 +147,7 @@ impl Resolver<'_> {
             metadata_files: self.metadata_files(),
             captures: self.captures(),
             metrics_update: self.time("agent.topology.netlink.metrics_update"),
+            sockets_update: self.time("agent.topology.socketinfo.host_update"),
             netns_run_path: PathBuf::from(self.text("agent.topology.netns.run_path")),
         }
     }

@@ -86,6 +86,8 @@ pub(crate) struct Agent {
     pub(crate) captures: Captures,
     /// Between two samples of interface counters.
     pub(crate) metrics_update: Duration,
+    /// Between two lists of sockets.
+    pub(crate) sockets_update: Duration,
     /// Where named network namespaces are kept.
     pub(crate) netns_run_path: PathBuf,
 }
