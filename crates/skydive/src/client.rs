@@ -30,7 +30,7 @@ use crate::cli::{
 };
 use crate::config::{self, Address, Source, Surroundings};
 use crate::{config_command, shell, terminal, top};
-pub(crate) use incomplete::lacks;
+pub(crate) use incomplete::{lacks, reasons};
 pub(crate) use query::refuse;
 pub(crate) use show::{Look, json, look, print, usual};
 

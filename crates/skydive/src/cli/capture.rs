@@ -26,7 +26,6 @@ pub(crate) enum CaptureCommand {
 }
 
 #[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags that are given or not")]
 pub(crate) struct CaptureDraft {
     /// Query that gives the nodes to capture on
     #[arg(long, value_name = "GREMLIN", required_unless_present = "node", conflicts_with = "node")]

@@ -5,13 +5,16 @@ use std::io::{self, IsTerminal};
 use anyhow::{Context as _, bail};
 use skydive_client::{Connection, ConnectionSettings, Explained, Rest};
 use skydive_flow::{Flow, field};
-use skydive_proto::{FlowJson, FlowLimits, Handshake, coverage_of_text, flows_of_json, header};
+use skydive_proto::{FlowJson, FlowLimits, Handshake, flows_of_json};
 use skydive_value::{Filter, Id, Matcher, Path, Test};
 
 use super::heard;
+use super::incomplete::lacks;
 use super::show::{Look, print, show, usual};
 use crate::cli::{LiveFlowsFlags, Shape, TopFlags};
-use crate::flows::table::Grid;
+use crate::flows::table::draw_live;
+use crate::table;
+use crate::terminal::Paint;
 use crate::{terminal, top};
 
 /// Where flows are told of.
@@ -19,6 +22,8 @@ const SUBSCRIBER: &str = "/ws/subscriber/flow";
 /// What messages with flows are called, and which namespace they are wanted from.
 const STORE: &str = "store";
 const NAMESPACE: &str = "flow";
+/// How a list of flows begins, and no other answer.
+const FLOW: &[u8] = br#"[{"UUID":"#;
 /// Seconds between two looks of a table that is kept up to date.
 const LOOK_EVERY: u64 = 1;
 
@@ -55,30 +60,34 @@ async fn once(rest: &Rest, flags: &LiveFlowsFlags, shape: Shape) -> anyhow::Resu
     let query = query(flags);
     let answer = heard(rest, rest.topology(&query, "application/json", Explained::No)).await?;
     let answer = super::query::accepted(answer, &query, rest)?;
-    let coverage = answer.header(header::COVERAGE).and_then(coverage_of_text).unwrap_or_default();
     match shape {
         Shape::Json => show(&answer.body, Some(Shape::Json), Look::Answer)?,
         Shape::Table => {
             let limits = FlowLimits { message: usize::MAX, ..FlowLimits::default() };
             let flows = flows_of_json(&answer.body, &limits, |_| ()).context("the answer holds no flows")?;
-            let (mut grid, mut text) = (Grid::new(), Vec::new());
-            for flow in &flows {
-                grid.add(flow, &mut text);
-            }
-            grid.end(&mut text);
-            print(text)?;
+            print(painted(&flows))?;
         }
     }
-    let is_cut = coverage.truncated;
-    if coverage.answered < coverage.asked {
-        let names: Vec<&str> = coverage.silent.iter().map(|name| name.as_str()).collect();
-        let number = coverage.asked - coverage.answered;
-        eprintln!("{number} of {} did not answer: {}", coverage.asked, terminal::harmless(&names.join(", ")));
-    }
-    if is_cut {
-        eprintln!("there are more flows than are here");
+    if let Some(lack) = lacks(&answer) {
+        eprintln!("{lack}");
     }
     Ok(())
+}
+
+/// Flows as a table.
+pub(super) fn painted(flows: &[Flow]) -> String {
+    table::painted(&String::from_utf8_lossy(&draw_live(flows)), Paint::of(&io::stdout()))
+}
+
+/// The flows that an answer is a list of; `None` when it is something else.
+pub(super) fn of_answer(body: &[u8]) -> Option<Vec<Flow>> {
+    if !body.starts_with(FLOW) {
+        return None;
+    }
+    let limits = FlowLimits { message: usize::MAX, ..FlowLimits::default() };
+    let mut is_whole = true;
+    let flows = flows_of_json(body, &limits, |_| is_whole = false).ok()?;
+    is_whole.then_some(flows)
 }
 
 /// Every update of a flow as it comes, a line each.

@@ -12,7 +12,8 @@ pub(crate) fn lacks(answer: &Response) -> Option<String> {
     (!coverage.is_complete()).then(|| format!("incomplete: {}", harmless(&reasons(&coverage).join("; "))))
 }
 
-fn reasons(coverage: &Coverage) -> Vec<String> {
+/// The same as parts of a sentence.
+pub(crate) fn reasons(coverage: &Coverage) -> Vec<String> {
     let Coverage { asked, answered, silent, truncated, sampled, lost, instead_of } = coverage;
     let mut reasons = Vec::new();
     if answered < asked {

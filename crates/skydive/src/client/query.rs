@@ -6,6 +6,7 @@ use anyhow::bail;
 use skydive_client::{Explained, Response, Rest};
 
 use super::complaint::draw;
+use super::flows;
 use super::incomplete::lacks;
 use super::show::{Look, print, show, usual};
 use super::{Told, heard, require_ok};
@@ -50,7 +51,10 @@ pub(super) async fn ask(
     let body = answer.body;
     match format {
         Format::Json => show(&body, Some(Shape::Json), Look::Answer),
-        Format::Table => show(&body, Some(Shape::Table), Look::Answer),
+        Format::Table => match flows::of_answer(&body) {
+            Some(flows) => print(flows::painted(&flows)),
+            None => show(&body, Some(Shape::Table), Look::Answer),
+        },
         Format::Dot | Format::Pcap => print(&body),
     }
 }

@@ -3,10 +3,14 @@
 //! Rows are laid out in blocks, so that the first stand there long before the last are known and any number fits into
 //! memory. Nothing is wrapped: the column that gets wide is the last.
 
-use skydive_flow::Flow;
+use std::sync::Arc;
+
+use skydive_flow::{Finish, Flow, Process};
 use skydive_proto::format_rfc3339;
 
 use Title::{Left, Right};
+
+use crate::terminal::harmless;
 
 use super::text::{duration, grouped, layers, round_trip, sides};
 
@@ -43,15 +47,63 @@ pub(super) struct Columns<const N: usize> {
 }
 
 /// Flows in columns.
-pub(crate) struct Grid(Columns<COLUMNS>);
+pub(super) struct Grid(Columns<COLUMNS>);
+
+const LIVE_COLUMNS: usize = 12;
+const LIVE_TITLES: [Title; LIVE_COLUMNS] = [
+    Left("start"),
+    Right("seconds"),
+    Left("a"),
+    Left("b"),
+    Left("process a"),
+    Left("process b"),
+    Right("packets ab"),
+    Right("bytes ab"),
+    Right("packets ba"),
+    Right("bytes ba"),
+    Right("rtt ms"),
+    Left("layers, end"),
+];
+
+/// Flows of now in columns, with the processes that speak.
+pub(crate) fn draw_live(flows: &[Flow]) -> Vec<u8> {
+    let (mut columns, mut out) = (Columns::new(LIVE_TITLES), Vec::new());
+    for flow in flows {
+        let (a, b) = sides(flow);
+        let metric = &flow.metric;
+        let process = |process: &Option<Arc<Process>>| {
+            process.as_ref().map(|process| harmless(&process.name)).unwrap_or_default()
+        };
+        let end = match flow.finish {
+            Finish::Not => String::new(),
+            finish => format!("  {}", finish.name().to_lowercase()),
+        };
+        columns.add([
+            format_rfc3339(flow.start),
+            duration(flow.start, flow.last),
+            a,
+            b,
+            process(&flow.process.a),
+            process(&flow.process.b),
+            grouped(metric.ab_packets),
+            grouped(metric.ab_bytes),
+            grouped(metric.ba_packets),
+            grouped(metric.ba_bytes),
+            round_trip(metric.rtt),
+            format!("{}{end}", layers(flow)),
+        ]);
+    }
+    columns.draw(&mut out);
+    out
+}
 
 impl Grid {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Columns::new(TITLES))
     }
 
     /// Adds a row, and lays the block out when it is full.
-    pub(crate) fn add(&mut self, flow: &Flow, out: &mut Vec<u8>) {
+    pub(super) fn add(&mut self, flow: &Flow, out: &mut Vec<u8>) {
         let (a, b) = sides(flow);
         let metric = &flow.metric;
         self.0.add([
@@ -80,7 +132,7 @@ impl Grid {
     }
 
     /// The same, with the head alone when there was no row.
-    pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         if !self.0.has_head || !self.0.rows.is_empty() {
             self.0.draw(out);
         }

@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(at("g"), all(0, "G."));
         assert_eq!(at("\\"), all(0, "\\json"));
         assert_eq!(at("help sho"), all(5, "ShortestPathTo"));
-        assert_eq!(at("G."), all(2, "At( Context( E( V("));
+        assert_eq!(at("G."), all(2, "At( Context( E( Flows( V("));
         assert_eq!(at("G.V().Has('a','b').ou"), all(19, "Out( OutE("));
         assert_eq!(at("G.V().OutE().OutV().coun"), all(20, "Count()"));
         assert_eq!(at("G.V().Count()."), all(14, ""));

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row, Table, TableState, Wrap};
 
 use super::model::{FlowRow, InterfaceRow, Model, Order, ProcessRow, Rate, View};
+use crate::client::reasons;
 use crate::flows::text::{bytes, layers, round_trip, sides};
 use crate::terminal::harmless;
 
@@ -63,14 +64,15 @@ Space         pause
 q, Ctrl-C     leave";
 
 /// A table as text: titles and rows.
-pub(super) type TextTable = (&'static [&'static str], Vec<Vec<String>>);
+pub(super) type TextTable = (Vec<&'static str>, Vec<Vec<String>>);
 
 /// The first rows of every view.
 pub(super) fn tables(model: &Model, rows: usize) -> [TextTable; 3] {
+    let titles = |columns: &[Column]| columns.iter().map(Column::title).collect();
     [
-        (&FLOW_TITLES, model.flows.iter().take(rows).map(flow_cells).collect()),
-        (&INTERFACE_TITLES, model.interfaces.iter().take(rows).map(interface_cells).collect()),
-        (&PROCESS_TITLES, model.processes.iter().take(rows).map(process_cells).collect()),
+        (titles(&FLOW_COLUMNS), model.flows.iter().take(rows).map(flow_cells).collect()),
+        (titles(&INTERFACE_COLUMNS), model.interfaces.iter().take(rows).map(interface_cells).collect()),
+        (titles(&PROCESS_COLUMNS), model.processes.iter().take(rows).map(process_cells).collect()),
     ]
 }
 
@@ -130,20 +132,7 @@ fn head_lines<'t>(model: &Model, look: &Look, saying: &'t Saying) -> Vec<Line<'t
 
 /// What is missing in the answer.
 pub(super) fn missing(model: &Model) -> String {
-    let coverage = &model.coverage;
-    let mut parts = Vec::new();
-    if coverage.answered < coverage.asked {
-        let names: Vec<&str> = coverage.silent.iter().map(|name| name.as_str()).collect();
-        let number = coverage.asked - coverage.answered;
-        parts.push(format!("{number} of {} did not answer: {}", coverage.asked, names.join(", ")));
-    }
-    if coverage.truncated {
-        parts.push("only the most recent flows are here".to_owned());
-    }
-    if coverage.lost > 0 {
-        parts.push(format!("{} lost at the captures", coverage.lost));
-    }
-    harmless(&parts.join("; "))
+    harmless(&reasons(&model.coverage).join("; "))
 }
 
 fn foot_line(look: &Look) -> Line<'_> {
@@ -162,22 +151,13 @@ fn foot_line(look: &Look) -> Line<'_> {
 }
 
 fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &mut Look) {
-    let (titles, widths, rows) = match look.view {
+    let (columns, rows) = match look.view {
         View::Flows => (
-            &FLOW_TITLES[..],
-            vec![11, 9, 9, 8, 27, 27, 16, 16, 20],
+            &FLOW_COLUMNS[..],
             chosen_flows(model, look).iter().map(|row| flow_cells(row)).collect::<Vec<_>>(),
         ),
-        View::Interfaces => (
-            &INTERFACE_TITLES[..],
-            vec![16, 20, 10, 11, 11, 9, 9, 9],
-            model.interfaces.iter().map(interface_cells).collect(),
-        ),
-        View::Processes => (
-            &PROCESS_TITLES[..],
-            vec![28, 7, 11, 11, 9, 9, 10],
-            model.processes.iter().map(process_cells).collect(),
-        ),
+        View::Interfaces => (&INTERFACE_COLUMNS[..], model.interfaces.iter().map(interface_cells).collect()),
+        View::Processes => (&PROCESS_COLUMNS[..], model.processes.iter().map(process_cells).collect()),
     };
     let rows: Vec<Vec<String>> = if look.view == View::Flows {
         rows
@@ -187,24 +167,14 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &mut Look)
     let last = rows.len().checked_sub(1);
     let selected = look.table.selected().and_then(|at| last.map(|last| at.min(last)));
     look.table.select(selected);
-    let right = |title: &str| title.ends_with("/s") || ["total", "rtt ms", "flows"].contains(&title);
-    let cell = |title: &str, text: String, width: u16| {
-        let text = if right(title) { format!("{text:>0$}", usize::from(width)) } else { text };
-        Cell::from(text)
-    };
-    let head =
-        Row::new(titles.iter().zip(&widths).map(|(title, width)| cell(title, (*title).to_owned(), *width)))
-            .style(Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED));
-    let rows = rows.into_iter().map(|cells| {
-        Row::new(
-            cells
-                .into_iter()
-                .zip(titles.iter().zip(&widths))
-                .map(|(text, (title, width))| cell(title, text, *width)),
-        )
-    });
-    let constraints = widths.iter().enumerate().map(|(at, width)| {
-        if at + 1 == widths.len() { Constraint::Min(*width) } else { Constraint::Length(*width) }
+    let head = columns.iter().map(|column| column.cell((*column.title()).to_owned()));
+    let head = Row::new(head).style(Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED));
+    let rows = rows
+        .into_iter()
+        .map(|cells| Row::new(columns.iter().zip(cells).map(|(column, text)| column.cell(text))));
+    let constraints = columns.iter().map(|column| match column {
+        Column::Number(_, width) => Constraint::Length(*width),
+        Column::Text(_, share) => Constraint::Fill(*share),
     });
     let table = Table::new(rows, constraints)
         .header(head)
@@ -212,12 +182,58 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &mut Look)
     frame.render_stateful_widget(table, area, &mut look.table);
 }
 
-const FLOW_TITLES: [&str; 9] =
-    ["bytes/s", "packets/s", "total", "rtt ms", "a", "b", "process a", "process b", "layers, captured on"];
-const INTERFACE_TITLES: [&str; 8] =
-    ["interface", "host", "type", "in/s", "out/s", "packets in/s", "packets out/s", "lost/s"];
-const PROCESS_TITLES: [&str; 7] =
-    ["process", "flows", "out/s", "in/s", "packets out/s", "packets in/s", "total"];
+/// A column: numbers have their width and stand at its right, texts share what is left.
+#[derive(Clone, Copy)]
+enum Column {
+    Number(&'static str, u16),
+    Text(&'static str, u16),
+}
+
+const FLOW_COLUMNS: [Column; 9] = [
+    Column::Number("bytes/s", 8),
+    Column::Number("packets/s", 9),
+    Column::Number("total", 8),
+    Column::Number("rtt ms", 8),
+    Column::Text("a", 4),
+    Column::Text("b", 4),
+    Column::Text("process a", 2),
+    Column::Text("process b", 2),
+    Column::Text("layers, captured on", 5),
+];
+const INTERFACE_COLUMNS: [Column; 8] = [
+    Column::Text("interface", 3),
+    Column::Text("host", 3),
+    Column::Text("type", 2),
+    Column::Number("in/s", 9),
+    Column::Number("out/s", 9),
+    Column::Number("packets in/s", 12),
+    Column::Number("packets out/s", 13),
+    Column::Number("lost/s", 7),
+];
+const PROCESS_COLUMNS: [Column; 7] = [
+    Column::Text("process", 1),
+    Column::Number("flows", 7),
+    Column::Number("out/s", 9),
+    Column::Number("in/s", 9),
+    Column::Number("packets out/s", 13),
+    Column::Number("packets in/s", 12),
+    Column::Number("total", 9),
+];
+
+impl Column {
+    fn title(&self) -> &'static str {
+        match self {
+            Self::Number(title, _) | Self::Text(title, _) => title,
+        }
+    }
+
+    fn cell(self, text: String) -> Cell<'static> {
+        match self {
+            Self::Number(..) => Cell::from(Line::from(text).right_aligned()),
+            Self::Text(..) => Cell::from(text),
+        }
+    }
+}
 
 /// The flows that have the text searched for, in their order.
 pub(super) fn chosen_flows<'m>(model: &'m Model, look: &Look) -> Vec<&'m FlowRow> {

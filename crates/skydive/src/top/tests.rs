@@ -97,7 +97,7 @@ fn keys_change_what_is_shown() {
     let mut look = Look::default();
     let text = drawn(&model, &mut look);
     assert!(text.contains("1.0 kB") && text.contains("10.0.0.2:80"), "{text}");
-    assert!(text.contains("h:eth0") && text.contains("1 of 2 did not answer: h2"), "{text}");
+    assert!(text.contains("h:eth0") && text.contains("1 of 2 sources answered (silent: h2)"), "{text}");
     for (code, expected) in [
         (KeyCode::Char('2'), "1.5 MB"),
         (KeyCode::Tab, "process"),
