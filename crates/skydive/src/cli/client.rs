@@ -389,6 +389,11 @@ mod tests {
             "topology query --gremlin G.V() --format dot",
             "topology export",
             "topology import --file g.json --endpoint /ws/publisher",
+            "capture create --gremlin G.V() --reassamble-tcp --extra-layer VRRP --extra-layer DNS --layer-key-mode L2",
+            "capture create --node t --bpf tcp --samplingrate 1 --pollinginterval 10 --port 0 --ttl 1000",
+            "capture list",
+            "capture get id",
+            "capture delete a b",
             "query G --format pcap --delete",
             "shell --script f --history h",
             "status",
@@ -403,6 +408,8 @@ mod tests {
             "edge-rule create --src G.V() --dst G.V()",
             "node-rule create --action destroy",
             "node delete  --gremlin",
+            "capture create",
+            "capture create --gremlin G.V() --node t",
             "query",
         ] {
             assert!(parse(line).is_err(), "{line}");
