@@ -26,7 +26,8 @@ pub use scope::{Health, ProbeScope, Report, Stopped};
 pub use telemetry::ProbeTelemetry;
 
 /// Every topology probe, in the order in which they start.
-pub const PROBES: &[ProbeDef] = &[hardware::DEF, metadata_config::DEF, netlink::DEF, netns::DEF, socketinfo::DEF];
+pub const PROBES: &[ProbeDef] =
+    &[hardware::DEF, metadata_config::DEF, netlink::DEF, netns::DEF, socketinfo::DEF];
 
 /// Every topology probe of an analyzer.
 pub const ANALYZER_PROBES: &[AnalyzerProbeDef] = &[fabric::DEF];
