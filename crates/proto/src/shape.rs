@@ -167,6 +167,7 @@ impl Shape {
         let within = |about: &str, least: i64, most: i64| json!({ "type": ["integer", "null"], "minimum": least, "maximum": most, "description": about });
         let yes = |about: &str| json!({ "type": ["boolean", "null"], "description": about });
         let header_size = json!({ "description": "Bytes looked at of a packet; 0 for the default.", "oneOf": [
+            { "type": "null" },
             { "type": "integer", "const": 0 },
             { "type": "integer", "minimum": 14, "maximum": 4096 },
         ]});
@@ -185,7 +186,7 @@ impl Shape {
             ("IPDefrag", yes("Puts fragments together.")),
             ("ReassembleTCP", yes("Puts TCP streams together.")),
             ("LayerKeyMode", mode),
-            ("ExtraLayers", within("Sum of VRRP 1, DNS 2, DHCPv4 4, TLS 8, HTTP 16.", 0, 31)),
+            ("ExtraLayers", within("Sum of VRRP 1, DNS 2, DHCPv4 4, TLS 8, HTTP 16; 255 for all.", 0, 255)),
             ("Target", optional_text("Where packets or flows are sent, `address:port`.")),
             ("TargetType", json!({ "enum": [null, "", "local", "netflowv5", "erspanv1"] })),
         ];

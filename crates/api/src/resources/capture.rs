@@ -34,6 +34,8 @@ struct Abilities {
 const ALL: Abilities = Abilities { filter: true, raw_packets: true };
 const MOST_RAW_PACKETS: i64 = 10;
 const HEADER_SIZES: std::ops::RangeInclusive<i64> = 14..=4096;
+const EXTRA_LAYERS: std::ops::RangeInclusive<i64> = 0..=255;
+const TARGETS: [&str; 3] = ["local", "netflowv5", "erspanv1"];
 const ACTIVE: &str = "active";
 
 fn subject() -> Subject {
@@ -44,7 +46,7 @@ fn subject() -> Subject {
         told: Shape::of::<Capture>(),
         wanted: Shape::new_capture(),
         examples: vec![Example::capture()],
-        life: Life::Stored,
+        life: Life::StoredOnce,
     }
 }
 
@@ -77,6 +79,16 @@ impl Submitted for Capture {
         }
         if !self.target.is_empty() && !is_address(&self.target) {
             return Err("Target: Not a valid address".to_owned());
+        }
+        if !self.target_type.is_empty() && !TARGETS.contains(&self.target_type.as_str()) {
+            let (given, known) = (&self.target_type, TARGETS.join(" "));
+            return Err(format!("TargetType: Not a valid target type: {given}, available types: [{known}]"));
+        }
+        if u16::try_from(self.port).is_err() {
+            return Err("Port: A valid port is >= 0 && <= 65535".to_owned());
+        }
+        if !EXTRA_LAYERS.contains(&self.extra_layers) {
+            return Err("ExtraLayers: A valid sum of layers is >= 0 && <= 255".to_owned());
         }
         let Some(Abilities { filter, raw_packets }) = abilities else { return Ok(()) };
         if !filter && !self.bpf_filter.is_empty() {

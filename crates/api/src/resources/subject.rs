@@ -24,6 +24,8 @@ pub(crate) struct Subject {
 pub(crate) enum Life {
     /// In the store: they have a time to live, and no patch changes them.
     Stored,
+    /// The same, and of two that are alike one is refused.
+    StoredOnce,
     /// In the graph; with a patch.
     InGraph(Example),
 }
@@ -56,8 +58,11 @@ impl Subject {
             .answer(201, format!("The {} as it is kept", self.one), media::JSON, self.told.clone())
             .refusal(400, "What is wrong with it")
             .refusal(503, NOT_SERVED);
-        if let Life::Stored = self.life {
+        if let Life::Stored | Life::StoredOnce = self.life {
             operation = operation.header_of(header::RESOURCE_TTL, TTL, DURATION, "1h30m");
+        }
+        if let Life::StoredOnce = self.life {
+            operation = operation.refusal(409, "There is one that does the same");
         }
         operation
     }
@@ -78,7 +83,9 @@ impl Subject {
             .empty(404, "There is none")
             .refusal(503, NOT_SERVED);
         match &self.life {
-            Life::Stored => operation.about("Refused: what is of this kind cannot be changed."),
+            Life::Stored | Life::StoredOnce => {
+                operation.about("Refused: what is of this kind cannot be changed.")
+            }
             Life::InGraph(example) => operation
                 .about("Changes `Metadata`; what concerns anything else, or who it is, is passed over.")
                 .examples(PATCH, vec![example.clone()])

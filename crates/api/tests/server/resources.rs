@@ -386,6 +386,13 @@ async fn captures_are_checked_counted_and_there_once() {
         (json!({"RawPacketLimit": 11}), raw_packets.to_owned()),
         (json!({"RawPacketLimit": -1}), raw_packets.to_owned()),
         (json!({"LayerKeyMode": "l2"}), "LayerKeyMode: Not a valid layer key mode".to_owned()),
+        (
+            json!({"TargetType": "ipfix"}),
+            "TargetType: Not a valid target type: ipfix, available types: [local netflowv5 erspanv1]"
+                .to_owned(),
+        ),
+        (json!({"Port": 65_536}), "Port: A valid port is >= 0 && <= 65535".to_owned()),
+        (json!({"ExtraLayers": 256}), "ExtraLayers: A valid sum of layers is >= 0 && <= 255".to_owned()),
         (json!({"Target": "collector"}), "Target: Not a valid address".to_owned()),
         (
             json!({"Type": "ebpf", "BPFFilter": "tcp"}),
