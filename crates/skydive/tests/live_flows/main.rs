@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 mod first_capture;
+mod options;
 mod paths;
 mod site;
 #[path = "../spine/stage.rs"]
