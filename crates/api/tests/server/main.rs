@@ -38,6 +38,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) live: LiveGraph,
     pub(crate) resources: Arc<Resources>,
+    pub(crate) notices: Notices,
     pub(crate) agents: Roster,
     pub(crate) subscribers: Roster,
     pub(crate) telemetry: ApiTelemetry,
@@ -132,6 +133,7 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
     live.register(&mut registry);
     let identity =
         Identity { host: "hub1".to_owned(), version: "0.1.0".to_owned(), service: "analyzer".to_owned() };
+    let notices = Notices::new();
     let resources = Arc::new(Resources::in_memory(clock.clone()).unwrap());
     let areas = Areas {
         elements: Some(Elements { live: live.clone(), origin: "api.hub1".into() }),
@@ -142,7 +144,7 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
         subscriptions: Some(Subscriptions {
             live: live.clone(),
             roster: subscribers.clone(),
-            notices: Notices::new(),
+            notices: notices.clone(),
         }),
         agents: Some(AgentEndpoint {
             link: Arc::new(Hub { heard: heard_sender, agents: known_agents.clone() }),
@@ -156,7 +158,7 @@ pub(crate) async fn start_with(settings: ApiSettings, permission: Box<dyn Permis
     let address = listener.address();
     let server = Server::new(areas, settings, telemetry.clone(), permission, clock, stop.clone());
     tokio::spawn(server.run(listener));
-    Running { address, live, resources, agents, subscribers, telemetry, heard, known_agents, stop }
+    Running { address, live, resources, notices, agents, subscribers, telemetry, heard, known_agents, stop }
 }
 
 impl Running {

@@ -36,6 +36,8 @@ async fn what_is_described_is_served_and_nothing_else() {
         paths,
         [
             "/api",
+            "/api/capture",
+            "/api/capture/{id}",
             "/api/config/{key}",
             "/api/edge",
             "/api/edge/{id}",

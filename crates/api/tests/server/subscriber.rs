@@ -138,6 +138,39 @@ async fn a_namespace_that_was_not_asked_for_is_silent_in_replies_too() {
 }
 
 #[tokio::test]
+async fn notices_reach_who_wants_them_and_are_missed_by_nobody_else() {
+    let server = start(ApiSettings::default()).await;
+    let of = |name: &str, namespaces: &[&str]| Handshake {
+        namespaces: namespaces.iter().map(|name| (*name).into()).collect(),
+        ..handshake("webui", name, Protocol::Json)
+    };
+    let namespace = "OnDemandCaptureNotification";
+    let mut all = server.subscribe(&of("all", &[])).await;
+    let mut star = server.subscribe(&of("star", &["*"])).await;
+    let mut some = server.subscribe(&of("some", &[namespace])).await;
+    let mut none = server.subscribe(&of("none", &["Graph"])).await;
+    eventually("all are there", || server.subscribers.statuses().len() == 4).await;
+    let notice = || Envelope::json(namespace, "Added", Bytes::from_static(br#"{"UUID":"c"}"#));
+    server.notices.tell(notice());
+    for connection in [&mut all, &mut star, &mut some] {
+        let heard = soon(connection.next()).await.unwrap();
+        assert_eq!((heard.namespace.as_str(), heard.kind.as_str()), (namespace, "Added"));
+        assert_eq!(heard.obj, notice().obj);
+    }
+    // More than wait for anybody.
+    for _ in 0..5000 {
+        server.notices.tell(notice());
+    }
+    for connection in [&mut all, &mut star, &mut some] {
+        let Ended::Closed { code, reason } = ended(connection).await else { panic!("not closed") };
+        assert_eq!((code, reason), (1013, format!("lost {} messages", 5000 - 1024)));
+    }
+    assert_eq!(server.telemetry.losses().slow_subscribers, 3);
+    server.fill().await;
+    assert!(matches!(next(&mut none).await, GraphMessage::NodeAdded(_)));
+}
+
+#[tokio::test]
 async fn a_slow_subscriber_is_closed_and_told_what_it_missed() {
     let ws = WebSocketSettings { queue_size: 50, ..WebSocketSettings::default() };
     let server = start(ApiSettings { ws, ..ApiSettings::default() }).await;
