@@ -20,7 +20,7 @@ use skydive_proto::{
     Capture, Changes, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError,
     namespace,
 };
-use skydive_query::{Limits, parse};
+use skydive_query::{Limits, ParseError, check_packet_filter, parse};
 use skydive_value::{Clock, Id, SmolStr};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -116,6 +116,10 @@ impl Captures {
     /// The capture of the configuration is one like any other; it is there once, however often the analyzer starts.
     async fn make_startup(&self) -> Result<(), Over> {
         let Some(capture) = &self.startup else { return Ok(()) };
+        if let Err(fault) = self.check(capture) {
+            tracing::error!(%fault, "`analyzer.startup`: the capture is not made");
+            return Ok(());
+        }
         let Listing { resources, .. } = self.store.list(KIND).await?;
         let known = resources.iter().filter_map(|resource| Capture::decode(resource.json.as_bytes()).ok());
         if known.into_iter().any(|known| known.is_like(capture)) {
@@ -125,6 +129,15 @@ impl Captures {
         let capture = Capture { uuid: id.to_string(), ..capture.clone() };
         let json = capture.to_json().into();
         self.store.put(KIND, Draft { id, json, expires_at: None }, Put::New).await?;
+        Ok(())
+    }
+
+    /// Whether a capture that nobody has checked has a query, and a filter if any.
+    fn check(&self, capture: &Capture) -> Result<(), ParseError> {
+        parse(&capture.gremlin_query, &self.limits)?;
+        if !capture.bpf_filter.is_empty() {
+            check_packet_filter(&capture.bpf_filter)?;
+        }
         Ok(())
     }
 

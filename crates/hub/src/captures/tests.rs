@@ -327,6 +327,13 @@ async fn the_capture_of_the_configuration_is_made_once() {
         assert_eq!((kind.as_str(), ids), ("Added", vec![made.as_str()]));
         rig.engine.take().unwrap().abort();
     }
+    for (query, filter) in [("G.V(", ""), ("G.V()", "tcp port")] {
+        let (gremlin_query, bpf_filter) = (query.to_owned(), filter.to_owned());
+        rig.start(Some(Capture { gremlin_query, bpf_filter, ..Capture::default() }));
+        assert_eq!(rig.heard().await.0, "Added", "of the one that is there");
+        assert_eq!(rig.store.list(KIND).await.unwrap().resources.len(), 1, "{query} {filter}");
+        rig.engine.take().unwrap().abort();
+    }
 }
 
 /// Thousands of nodes, hundreds of captures: what a look costs.
