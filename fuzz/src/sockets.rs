@@ -11,11 +11,11 @@ pub(crate) fn run(bytes: &[u8]) {
     let socket = parse_socket(SocketProtocol::Tcp, bytes, &tally);
     assert!(socket.is_none() || bytes.len() >= 72);
     let format = StateFormat::parse(FORMAT).expect("the description is a good one");
-    drop(format.read(bytes));
-    drop(parse_socket_link(bytes));
+    let _ = format.read(bytes);
+    let _ = parse_socket_link(bytes);
     let text = String::from_utf8_lossy(bytes);
     if let Some(format) = StateFormat::parse(&text) {
-        drop(format.read(bytes));
+        let _ = format.read(bytes);
     }
     let cgroup = parse_cgroup(&text);
     assert!(!cgroup.contains('\n'));
