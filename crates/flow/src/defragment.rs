@@ -4,6 +4,9 @@
 //! datagrams together within [`DefragmentLimits`]; the one that began first goes first. Overlaps are judged as Linux does since
 //! 4.20, after RFC 5722: bytes that are all there already change nothing (the first ones stay), a fragment that brings
 //! both seen and unseen bytes is an attack or a reused identification, and its whole datagram is dropped.
+//!
+//! A capture may have cut fragments behind their header. They count as long as they were, and the bytes of the datagram end
+//! where the first one of them does.
 
 use std::time::Duration;
 
@@ -38,7 +41,7 @@ pub enum Fragment<'a> {
     /// Of no use.
     Bad(BadFragment),
     /// The last one that was missing: header of the first fragment with total length, flags and checksum mended, and
-    /// the whole payload.
+    /// the whole payload, or as much of it as was captured without a gap.
     Complete(&'a [u8]),
 }
 
@@ -48,8 +51,8 @@ pub enum BadFragment {
     /// No IPv4 header.
     #[error("no IPv4 header")]
     Header,
-    /// Not all of it was captured.
-    #[error("fragment cut by the capture")]
+    /// It is longer than what was on the wire, or its header was not captured.
+    #[error("fragment cut off")]
     Cut,
     /// Less than 8 bytes and not the last, or nothing at all.
     #[error("fragment too small")]
@@ -118,7 +121,7 @@ struct Datagram {
     newer: u32,
     /// Bytes of payload; known from the last fragment.
     total: Option<u32>,
-    /// Bytes of payload that are there.
+    /// Bytes of payload whose fragments are there.
     have: u32,
     /// Of the first fragment; empty until it came.
     header: [u8; 60],
@@ -136,13 +139,18 @@ struct Piece {
     len: u16,
     /// Place in `Datagram::bytes`.
     at: u32,
+    /// Bytes of it that were captured, at most `len`.
+    captured: u16,
 }
 
 /// A fragment that passed the checks.
 struct Part<'a> {
     key: Key,
     header: &'a [u8],
+    /// As much as was captured.
     payload: &'a [u8],
+    /// Bytes of payload on the wire.
+    len: u32,
     offset: u32,
     last: bool,
 }
@@ -204,6 +212,17 @@ impl Defragmenter {
     /// Takes a packet that begins with an IPv4 header. `scope` keeps networks with the same addresses apart: a hash
     /// of the VLANs and tunnels around it.
     pub fn push(&mut self, packet: &[u8], scope: u64, now: Timestamp) -> Fragment<'_> {
+        self.push_captured(packet, packet.len(), scope, now)
+    }
+
+    /// The same of a packet that had `wire_len` bytes and may have been cut by a capture.
+    pub fn push_captured(
+        &mut self,
+        packet: &[u8],
+        wire_len: usize,
+        scope: u64,
+        now: Timestamp,
+    ) -> Fragment<'_> {
         let Some(header) = Ipv4::parse(packet) else {
             return self.bad(BadFragment::Header);
         };
@@ -211,7 +230,7 @@ impl Defragmenter {
             return Fragment::Untouched;
         }
         self.counters.fragments += 1;
-        match Part::check(packet, header, scope).and_then(|part| self.take(&part, now)) {
+        match Part::check(packet, wire_len, header, scope).and_then(|part| self.take(&part, now)) {
             Ok(Some(place)) => self.complete(place),
             Ok(None) => Fragment::Swallowed,
             Err(problem) => self.bad(problem),
@@ -344,27 +363,29 @@ impl Default for Defragmenter {
 }
 
 impl<'a> Part<'a> {
-    fn check(packet: &'a [u8], fixed: Ipv4<'_>, scope: u64) -> Result<Self, BadFragment> {
+    fn check(packet: &'a [u8], wire_len: usize, fixed: Ipv4<'_>, scope: u64) -> Result<Self, BadFragment> {
         let header_len = fixed.header_len();
         let total = match usize::from(fixed.total_len()) {
-            0 => packet.len(),
+            0 => wire_len,
             total => total,
         };
         if header_len < Ipv4::LEN || total < header_len {
             return Err(BadFragment::Header);
         }
-        let (header, payload) = packet
-            .get(..total)
-            .and_then(|packet| packet.split_at_checked(header_len))
-            .ok_or(BadFragment::Cut)?;
+        if total > wire_len {
+            return Err(BadFragment::Cut);
+        }
+        let captured = packet.get(..total).unwrap_or(packet);
+        let (header, payload) = captured.split_at_checked(header_len).ok_or(BadFragment::Cut)?;
+        let len = total - header_len;
         let (offset, last) = (fixed.fragment_offset(), !fixed.more_fragments());
-        if payload.is_empty() || (payload.len() < 8 && !last) {
+        if len == 0 || (len < 8 && !last) {
             return Err(BadFragment::TooSmall);
         }
-        if payload.len() % 8 != 0 && !last {
+        if !len.is_multiple_of(8) && !last {
             return Err(BadFragment::Unaligned);
         }
-        if offset / 8 > MAX_OFFSET || header_len + offset as usize + payload.len() > MAX_DATAGRAM {
+        if offset / 8 > MAX_OFFSET || header_len + offset as usize + len > MAX_DATAGRAM {
             return Err(BadFragment::TooFar);
         }
         let key = Key {
@@ -374,7 +395,7 @@ impl<'a> Part<'a> {
             id: fixed.id(),
             protocol: fixed.protocol(),
         };
-        Ok(Self { key, header, payload, offset, last })
+        Ok(Self { key, header, payload, len: len as u32, offset, last })
     }
 }
 
@@ -408,7 +429,7 @@ impl Datagram {
 
     /// Adds a part; false when all of it was there.
     fn add(&mut self, part: &Part<'_>) -> Result<bool, BadFragment> {
-        let (start, end) = (part.offset, part.offset + part.payload.len() as u32);
+        let (start, end) = (part.offset, part.offset + part.len);
         let reached = self.pieces.last().map_or(0, |piece| piece.end());
         match self.total {
             Some(total) if end > total || (part.last && end != total) => return Err(BadFragment::Length),
@@ -429,7 +450,12 @@ impl Datagram {
         }
         self.pieces.insert(
             place,
-            Piece { offset: start as u16, len: part.payload.len() as u16, at: self.bytes.len() as u32 },
+            Piece {
+                offset: start as u16,
+                len: part.len as u16,
+                at: self.bytes.len() as u32,
+                captured: part.payload.len() as u16,
+            },
         );
         self.bytes.extend_from_slice(part.payload);
         self.have += end - start;
@@ -457,15 +483,19 @@ impl Datagram {
         reached >= end
     }
 
-    /// Writes the datagram, of which nothing is missing.
+    /// Writes the datagram, of which no fragment is missing.
     fn build(&self, whole: &mut Vec<u8>) {
         whole.clear();
         whole.extend_from_slice(self.header.get(..usize::from(self.header_len)).unwrap_or_default());
         for piece in &self.pieces {
             let from = piece.at as usize;
-            whole.extend_from_slice(self.bytes.get(from..from + usize::from(piece.len)).unwrap_or_default());
+            let bytes = self.bytes.get(from..from + usize::from(piece.captured));
+            whole.extend_from_slice(bytes.unwrap_or_default());
+            if piece.captured < piece.len {
+                break;
+            }
         }
-        let total = whole.len() as u16;
+        let total = u16::from(self.header_len) + self.have as u16;
         mend(whole.get_mut(..usize::from(self.header_len)).unwrap_or_default(), total);
     }
 }

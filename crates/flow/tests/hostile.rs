@@ -299,7 +299,7 @@ fn nothing_panics_at_the_ends_of_time_and_size() {
     assert!(table.is_empty());
 }
 
-/// A small snap length leaves nothing to put together, but the packets were there.
+/// What was not on the wire cannot be put together, but the packets were there.
 #[test]
 fn fragments_of_no_use_are_counted_as_they_came() {
     let mut table = FlowTable::new(TableConfig { defragment: true, ..TableConfig::default() });
@@ -307,13 +307,32 @@ fn fragments_of_no_use_are_counted_as_they_came() {
         let mut packet = ip(false, 17, &[0; 1480]);
         packet[6..8].copy_from_slice(&[if offset < 2 { 0x20 } else { 0 }, offset * 60]);
         let frame = ethernet(false, 0x0800, &packet);
-        let cut = Packet { wire_len: frame.len() as u32, ..on(LinkType::ETHERNET, T0, &frame[..96]) };
-        table.packets(&[cut], |_, _| {});
+        table.packets(&[on(LinkType::ETHERNET, T0, &frame[..96])], |_, _| {});
     }
     assert_eq!(table.counters().unaccounted, 0);
     let flow = table.flows().next().unwrap().to_flow();
-    assert_eq!((flow.layers_path.as_str(), flow.metric.ab_bytes), ("Ethernet/IPv4/Fragment", 3 * 1514));
+    assert_eq!((flow.layers_path.as_str(), flow.metric.ab_bytes), ("Ethernet/IPv4/Fragment", 3 * 96));
     assert_eq!(flow.ip.unwrap().fragment_errors, 3);
+}
+
+/// A snap length leaves enough to put together.
+#[test]
+fn fragments_that_a_capture_cut_are_put_together() {
+    let mut table = FlowTable::new(TableConfig { defragment: true, ..TableConfig::default() });
+    for part in 0..3 {
+        let mut payload = [0; 1480];
+        payload[..4].copy_from_slice(&[0, 7, 0, 9]);
+        let mut packet = ip(false, 17, &payload);
+        let more = if part < 2 { 0x2000 } else { 0 };
+        packet[6..8].copy_from_slice(&(more | (part * 185_u16)).to_be_bytes());
+        let frame = ethernet(false, 0x0800, &packet);
+        let cut = Packet { wire_len: frame.len() as u32, ..on(LinkType::ETHERNET, T0, &frame[..96]) };
+        table.packets(&[cut], |_, _| {});
+    }
+    let [flow] = &table.flows().map(|flow| flow.to_flow()).collect::<Vec<_>>()[..] else { panic!() };
+    assert_eq!((flow.layers_path.as_str(), flow.metric.ab_packets), ("Ethernet/IPv4/Fragment/UDP", 1));
+    let (ports, fragments) = (flow.transport.as_ref().unwrap(), flow.ip.unwrap());
+    assert_eq!((ports.a, ports.b, fragments.fragments, fragments.fragment_errors), (7, 9, 2, 0));
 }
 
 /// More stacks of extension headers than there are numbers for paths.

@@ -58,6 +58,35 @@ fn two_fragments_are_a_datagram_with_a_right_header() {
 }
 
 #[test]
+fn fragments_that_a_capture_cut_count_as_long_as_they_were() {
+    let payload = bytes(40);
+    let fragments = [
+        ip(7, MORE, &[], &payload[..16]),
+        ip(7, MORE | 2, &[], &payload[16..32]),
+        ip(7, 4, &[], &payload[32..]),
+    ];
+    for (captured, left) in [(36, 40), (35, 15), (22, 2), (20, 0)] {
+        let mut all = Defragmenter::default();
+        let mut push = |fragment: &[u8]| {
+            let captured = &fragment[..captured.min(fragment.len())];
+            match all.push_captured(captured, fragment.len(), 0, at(0)) {
+                Fragment::Complete(whole) => Some(whole.to_vec()),
+                other => {
+                    assert_eq!(other, Fragment::Swallowed);
+                    None
+                }
+            }
+        };
+        let whole = fragments.iter().rev().find_map(|fragment| push(fragment)).unwrap();
+        assert_eq!((&whole[2..4], &whole[20..]), (&[0, 60][..], &payload[..left]), "{captured}");
+    }
+    let mut all = Defragmenter::default();
+    assert_eq!(all.push_captured(&fragments[0][..19], 36, 0, at(0)), Fragment::Bad(BadFragment::Header));
+    // Not even on the wire.
+    assert_eq!(all.push_captured(&fragments[0][..30], 35, 0, at(0)), Fragment::Bad(BadFragment::Cut));
+}
+
+#[test]
 fn the_pings_of_the_original_capture() {
     let capture = include_bytes!("../../../packet/tests/data/pcaps/ipv4-fragments.pcap");
     let (mut rest, mut lengths) = (&capture[24..], Vec::new());

@@ -119,7 +119,9 @@ fn take_fragment(
         return Taken::Nothing;
     }
     let bytes = network.bytes_of(packet.bytes);
-    match defragmenter.push(bytes, scope(around, packet.bytes), timestamp(packet.at)) {
+    let cut = (packet.wire_len as usize).saturating_sub(packet.bytes.len());
+    let (wire_len, scope) = (bytes.len() + cut, scope(around, packet.bytes));
+    match defragmenter.push_captured(bytes, wire_len, scope, timestamp(packet.at)) {
         // What cannot be put together is counted as it came.
         Fragment::Untouched | Fragment::Bad(_) => Taken::Nothing,
         Fragment::Swallowed => Taken::From(around.len()),
