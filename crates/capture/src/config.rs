@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
-use skydive_flow::TableConfig;
+use skydive_flow::{ExtraLayers, TableConfig};
 use skydive_packet::filter::FilterError;
 use skydive_sys::{NsRef, RingConfig, RingError};
 use skydive_value::SmolStr;
@@ -21,7 +21,8 @@ pub struct CaptureConfig {
     pub interface: u32,
     /// Packets that are counted, in tcpdump's language; all of them when it is empty.
     pub filter: String,
-    /// Bytes that are looked at of a packet; 0 for [`CaptureConfig::SNAP_LEN`].
+    /// Bytes that are looked at of a packet; 0 for [`CaptureConfig::SNAP_LEN`], or
+    /// [`CaptureConfig::SNAP_LEN_OF_MESSAGES`] with extra layers.
     pub snap_len: u32,
     /// Bytes of each ring that the kernel puts packets into.
     pub ring_bytes: usize,
@@ -94,6 +95,8 @@ impl CaptureConfig {
     /// Bytes that are looked at of a packet unless something else is asked for: the headers, and the beginning of what
     /// applications say.
     pub const SNAP_LEN: u32 = 256;
+    /// The same where messages of applications are read: a usual packet in a tunnel.
+    pub const SNAP_LEN_OF_MESSAGES: u32 = 2048;
     /// Snap lengths that can be asked for.
     pub const SNAP_LENS: RangeInclusive<u32> = 14..=4096;
     /// Bytes of a ring unless something else is asked for.
@@ -108,7 +111,7 @@ impl CaptureConfig {
             place,
             interface,
             filter: String::new(),
-            snap_len: Self::SNAP_LEN,
+            snap_len: 0,
             ring_bytes: Self::RING,
             threads: 1,
             listen: Listen::default(),
@@ -120,7 +123,8 @@ impl CaptureConfig {
     pub(crate) fn checked(&self) -> Result<Self, StartError> {
         let mut config = self.clone();
         if config.snap_len == 0 {
-            config.snap_len = Self::SNAP_LEN;
+            let reads_messages = config.table.extra_layers != ExtraLayers::NONE;
+            config.snap_len = if reads_messages { Self::SNAP_LEN_OF_MESSAGES } else { Self::SNAP_LEN };
         }
         if !Self::SNAP_LENS.contains(&config.snap_len) {
             return Err(StartError::SnapLen(config.snap_len));
@@ -141,7 +145,9 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_refused() {
         let config = CaptureConfig::new("afpacket", NsRef::Here, 1);
-        assert_eq!(CaptureConfig { snap_len: 0, ..config.clone() }.checked().unwrap().snap_len, 256);
+        assert_eq!(config.checked().unwrap().snap_len, 256);
+        let table = TableConfig { extra_layers: ExtraLayers::DNS, ..config.table.clone() };
+        assert_eq!(CaptureConfig { table, ..config.clone() }.checked().unwrap().snap_len, 2048);
         let error = CaptureConfig { snap_len: 13, ..config.clone() }.checked().unwrap_err();
         assert_eq!(error.to_string(), "a snap length of 13 bytes, possible are 14 to 4096");
         let error = CaptureConfig { ring_bytes: 1, ..config }.checked().unwrap_err();
