@@ -450,6 +450,7 @@ fn a_file_given_to_a_pcapsocket_has_the_flows_that_are_read_from_it() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it is about time that passes")]
 fn a_capture_goes_when_its_time_is_up() {
     on_street("ttl", |street, desk| {
         let begin = Instant::now();
