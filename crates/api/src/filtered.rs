@@ -144,9 +144,11 @@ impl Filters {
     /// Reads a filter.
     pub(crate) fn parse(&self, text: &str) -> Result<Query, FilterError> {
         let query = parse(text, &self.limits).map_err(|_| FilterError::Invalid(text.to_owned()))?;
-        Plan::new(&query, self.clock.now()).map_err(|fault| FilterError::Failed(fault.to_string()))?;
-        match query.kind() {
-            Some(Kind::Graph) => Ok(query),
+        let plan = Plan::new(&query, self.clock.now());
+        let plan = plan.map_err(|fault| FilterError::Failed(fault.to_string()))?;
+        match plan.kind() {
+            // Flows change without an event of the graph.
+            Kind::Graph if !plan.asks_flows() => Ok(query),
             _ => Err(FilterError::NoGraph(text.to_owned())),
         }
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use skydive_flow::FlowRead;
 use skydive_graph::{BoxFuture, Edge, GraphRead, Node, ReadError, Snapshot, When, key};
 use skydive_proto::{Answer, Explain, Limits};
-use skydive_query::{Cx, NextHop, ParseError, Query, QueryError, Rows, Sources, Stop, View, execute, parse};
+use skydive_query::{
+    Cx, NextHop, ParseError, Query, QueryError, Reads, Rows, Sources, Stop, View, execute, parse,
+};
 use skydive_value::{Clock, Filter, Id, Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -108,7 +110,8 @@ impl Drop for Waiting {
 
 async fn run(query: &Query, sources: &Sources<'_>, cx: &Cx) -> Result<Found, QueryError> {
     let found = execute(query, sources, cx).await?;
-    let explain = Explain { nodes: found.reads.nodes, edges: found.reads.edges, index: found.reads.index };
+    let Reads { nodes, edges, index, flows } = found.reads;
+    let explain = Explain { nodes, edges, index, flows };
     Ok(Found { answer: shape(found.rows), explain, coverage: found.coverage })
 }
 

@@ -50,7 +50,7 @@ pub struct QueryFault {
 
 /// The header that asks for its cost.
 const EXPLAIN: &str = "`1` asks for what the answer cost to find.";
-const EXPLAINED: &str = "Nodes and edges read, and lookups made, for who asks.";
+const EXPLAINED: &str = "Nodes and edges read, lookups made and flows received, for who asks.";
 const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 
 pub(crate) fn route(area: Arc<dyn Topology>, serving: &Arc<Serving>) -> Route {
@@ -72,16 +72,19 @@ fn of_graph() -> Operation {
 
 fn of_query() -> Operation {
     let answer = Shape::any(
-        "A list of nodes, edges or values, a number, or a list with one graph, as the last step of the query says.",
+        "A list of nodes, edges, flows or values, a number, or a list with one object, as the last step of the query says.",
     );
     Operation::new(GRAPH, "query", "Ask a query")
-        .about("The whole `Accept` header decides the form: Graphviz for graphs, else JSON.")
+        .about(
+            "The whole `Accept` header decides the form: Graphviz for graphs, pcap for packets, else JSON.",
+        )
         .header(header::EXPLAIN, EXPLAIN, "1")
         .body(media::JSON, Shape::query())
         .examples(media::JSON, Example::queries())
         .or_nothing()
         .answer(200, "The answer", media::JSON, answer)
         .answer(200, "The answer", media::DOT, Shape::text())
+        .answer(200, "The answer", media::PCAP, Shape::text())
         .answer_header(200, header::EXPLAIN, EXPLAINED)
         .answer_header(200, header::COVERAGE, "How much of the truth the answer holds.")
         .empty(204, "No query")
@@ -103,8 +106,8 @@ async fn give_graph(area: &dyn Topology, serving: &Serving, headers: &HeaderMap)
         Err(fault) => return respond::error(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()),
     };
     // A whole graph is all of its elements, found without a lookup.
-    let explain =
-        Explain { nodes: snapshot.node_count() as u64, edges: snapshot.edge_count() as u64, index: 0 };
+    let (nodes, edges) = (snapshot.node_count() as u64, snapshot.edge_count() as u64);
+    let explain = Explain { nodes, edges, ..Explain::default() };
     let as_dot = Output::of_accept(accept(headers)) == Output::Dot;
     let sorted = tokio::task::spawn_blocking(move || {
         let _permit = permit;

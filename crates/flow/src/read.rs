@@ -8,18 +8,23 @@ use thiserror::Error;
 
 use crate::{FlowSet, Sort};
 
-/// What is asked for.
+/// What is asked for: of the flows that pass `filter`, in the order of `sort`, the first of each value of `dedup`, and of
+/// these those at the places of `range`. That is the order in which the four are applied, over the flows of all hosts
+/// together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowSearch {
     /// Hosts whose flows are looked at; `None` for all. Who has the flows of one host passes over it.
     pub hosts: Option<Vec<SmolStr>>,
     /// Which flows.
     pub filter: Filter,
-    /// Which of those, counted in their order; `None` for all.
+    /// Which of those, counted in their order; `None` for all. The answer has exactly these, merged over all hosts: who
+    /// puts it together asks each of its parts for the places below `range.end` and drops those before `range.start`
+    /// when all parts are there.
     pub range: Option<Range<u64>>,
-    /// In which order.
+    /// In which order; `None` for any.
     pub sort: Option<Sort>,
-    /// The field of which each value comes once.
+    /// The field of which each value comes once: with its first flow in the order of `sort`. Flows without the field all
+    /// come.
     pub dedup: Option<Path>,
     /// Whether the packets kept with flows are wanted.
     pub with_packets: bool,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use skydive_flow::{Flow, LinkType, RawPacket};
+use skydive_flow::{Flow, RawPacket};
 use skydive_graph::{Edge, Node, Snapshot};
 use skydive_value::{Id, Map, SmolStr, Value};
 use thiserror::Error;
@@ -64,6 +64,12 @@ pub enum AnswerError {
     /// No packets.
     #[error("Only RawPackets step result can be outputted as pcap")]
     NoPackets,
+    /// Packets of several kinds of link, of which two are named by their numbers.
+    #[error(
+        "Packets of several kinds of link (LINKTYPE {0} and {1}) do not fit into one pcap file: \
+         ask for those of one node or capture, or for JSON"
+    )]
+    ManyLinks(u16, u16),
 }
 
 impl Output {
@@ -105,7 +111,7 @@ impl fmt::Debug for Answer {
 /// The text of an answer.
 pub fn pieces_of_answer(answer: Answer, output: Output) -> Result<Pieces, AnswerError> {
     match (output, answer) {
-        (Output::Pcap, Answer::Packets(packets)) => Ok(capture_file(packets)),
+        (Output::Pcap, Answer::Packets(packets)) => capture_file(packets),
         (Output::Pcap, _) => Err(AnswerError::NoPackets),
         (Output::Dot, Answer::Graph { nodes, edges }) => Ok(dot(nodes, edges)),
         (Output::Dot, _) => Err(AnswerError::NotAGraph),
@@ -177,14 +183,16 @@ fn by_owner<T: Send + 'static>(
 }
 
 /// Packets as a capture file of the original's format (classic pcap) in the order of their times. That has one kind of
-/// link: packets of others than the first one has are left out, unless all are of one; what is left out can be had as
-/// JSON.
-fn capture_file(flows: Vec<(SmolStr, Vec<RawPacket>)>) -> Pieces {
+/// link, so packets of several are refused: they can be asked for one by one, or had as JSON. Without packets it is
+/// empty, as the original's.
+fn capture_file(flows: Vec<(SmolStr, Vec<RawPacket>)>) -> Result<Pieces, AnswerError> {
     let mut packets: Vec<RawPacket> = flows.into_iter().flat_map(|(_, packets)| packets).collect();
     packets.sort_by_key(|packet| packet.at);
-    let link = packets.first().map_or(LinkType::ETHERNET, |packet| packet.link);
-    packets.retain(|packet| packet.link == link);
-    Pieces::new(std::iter::once(Part::PcapHead(link)).chain(packets.into_iter().map(Part::PcapPacket)))
+    let link = packets.first().map(|packet| packet.link);
+    if let Some((one, other)) = link.and_then(|link| Some((link, packets.iter().find(|p| p.link != link)?))) {
+        return Err(AnswerError::ManyLinks(one.0, other.link.0));
+    }
+    Ok(Pieces::new(link.into_iter().map(Part::PcapHead).chain(packets.into_iter().map(Part::PcapPacket))))
 }
 
 fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {
@@ -203,6 +211,7 @@ fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {
 
 #[cfg(test)]
 mod tests {
+    use skydive_flow::LinkType;
     use skydive_graph::{Graph, Mutation, Source, key};
     use skydive_value::Timestamp;
 
@@ -262,6 +271,25 @@ mod tests {
             pieces_of_answer(Answer::Value(Value::Int(1)), Output::Pcap).err(),
             Some(AnswerError::NoPackets)
         );
+    }
+
+    #[test]
+    fn packets_of_one_kind_of_link_are_a_file() {
+        let packet = |link, at| RawPacket {
+            at: Timestamp::from_millis(at),
+            index: at.unsigned_abs(),
+            bytes: b"abc".as_slice().into(),
+            link: LinkType(link),
+        };
+        let file = |packets: Vec<RawPacket>| {
+            let one_each = packets.into_iter().map(|packet| ("f".into(), vec![packet])).collect();
+            pieces_of_answer(Answer::Packets(one_each), Output::Pcap).map(Pieces::into_bytes)
+        };
+        assert_eq!(file(Vec::new()).unwrap().len(), 0);
+        let two = file(vec![packet(101, 2_000), packet(101, 1_000)]).unwrap();
+        assert_eq!((two.len(), two[20], two[24]), (24 + 2 * 19, 101, 1), "in the order of time");
+        let mixed = file(vec![packet(1, 1), packet(101, 2)]);
+        assert_eq!(mixed.err(), Some(AnswerError::ManyLinks(1, 101)));
     }
 
     #[test]

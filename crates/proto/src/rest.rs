@@ -43,7 +43,7 @@ pub struct Identity {
     pub service: String,
 }
 
-/// Elements that a query read: the value of the header `X-Skydive-Explain`.
+/// What a query read: the value of the header `X-Skydive-Explain`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Explain {
     /// Nodes read.
@@ -52,6 +52,8 @@ pub struct Explain {
     pub edges: u64,
     /// Index lookups made.
     pub index: u64,
+    /// Flows that came in answer to searches.
+    pub flows: u64,
 }
 
 /// A body of `POST /api/topology` that cannot be read.
@@ -80,7 +82,7 @@ pub fn encode_query(query: &str) -> String {
 
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nodes={};edges={};index={}", self.nodes, self.edges, self.index)
+        write!(f, "nodes={};edges={};index={};flows={}", self.nodes, self.edges, self.index, self.flows)
     }
 }
 
@@ -96,6 +98,7 @@ impl FromStr for Explain {
                 "nodes" => explain.nodes = value,
                 "edges" => explain.edges = value,
                 "index" => explain.index = value,
+                "flows" => explain.flows = value,
                 _ => {}
             }
         }
@@ -122,9 +125,9 @@ mod tests {
 
     #[test]
     fn explain_is_read_as_written() {
-        let explain = Explain { nodes: 3, edges: 2, index: 1 };
-        assert_eq!(explain.to_string(), "nodes=3;edges=2;index=1");
-        assert_eq!("nodes=3;edges=2;index=1".parse(), Ok(explain));
+        let explain = Explain { nodes: 3, edges: 2, index: 1, flows: 4 };
+        assert_eq!(explain.to_string(), "nodes=3;edges=2;index=1;flows=4");
+        assert_eq!("nodes=3;edges=2;index=1;flows=4".parse(), Ok(explain));
         assert_eq!("nodes".parse::<Explain>(), Err(()));
     }
 }

@@ -45,7 +45,7 @@ fn pairs(given: &[Given], offset: usize) -> Result<Vec<Filter>, QueryError> {
 }
 
 /// The path that a key names. What is captured on a node was said in two ways (`Captures.Name`, `Capture.Name`).
-fn path(key: &str) -> Path {
+pub(crate) fn path(key: &str) -> Path {
     match key.strip_prefix("Capture.") {
         Some(member) => Path::parse(&format!("{}.{member}", key::CAPTURES)),
         None => Path::parse(key),

@@ -1,6 +1,6 @@
 //! What conditions mean to flows where a name stands for more than one field.
 //!
-//! `Link`, `Network` and `Transport` are either side. `HTTP` and `HTTPS` as an application are also TCP to their ports and
+//! `Link`, `Network` and `Transport` are either side. `HTTP` and `HTTPS` as an application are also TCP with their ports and
 //! what was seen to be them, whatever name the flow was given.
 
 use skydive_flow::field;
@@ -40,17 +40,19 @@ fn of_field(path: Path, test: Test) -> Filter {
 }
 
 fn of_one(path: Path, test: Test) -> Filter {
-    let (mut also, name) = (Vec::new(), path.to_string());
-    match &test {
-        Test::Text(text) if name == field::APPLICATION => also.extend(web(text)),
-        Test::OneOf(texts) if name == field::APPLICATION => also.extend(texts.iter().filter_map(web)),
-        // Ports and the like are numbers, however they are written.
-        Test::Text(text) => {
-            if let Ok(number) = text.parse() {
-                also.push(Filter::Field(path.clone(), Test::Int(number)));
-            }
+    let (mut also, is_application) = (Vec::new(), path.to_string() == field::APPLICATION);
+    let texts: &[SmolStr] = match &test {
+        Test::Text(text) => std::slice::from_ref(text),
+        Test::OneOf(texts) => texts,
+        _ => &[],
+    };
+    for text in texts {
+        if is_application {
+            also.extend(web(text));
+        } else if let Ok(number) = text.parse() {
+            // Ports and the like are numbers, however they are written.
+            also.push(Filter::Field(path.clone(), Test::Int(number)));
         }
-        _ => {}
     }
     let own = Filter::Field(path, test);
     if also.is_empty() {
@@ -60,12 +62,14 @@ fn of_one(path: Path, test: Test) -> Filter {
     Filter::Or(also)
 }
 
+/// The server is on either side: a capture that begins within a connection may see it speak first.
 fn web(application: &SmolStr) -> Option<Filter> {
     let (_, port, said) = WEB.iter().find(|(name, ..)| name == application)?;
     let is = |field: &'static str, test| Filter::Field(Path::from(field), test);
+    let port_is = |field| is(field, Test::Int(*port));
     let by_port = Filter::And(vec![
         is(field::TRANSPORT_PROTOCOL, Test::Text(TCP.into())),
-        is(field::TRANSPORT_B, Test::Int(*port)),
+        Filter::Or(vec![port_is(field::TRANSPORT_B), port_is(field::TRANSPORT_A)]),
     ]);
     Some(Filter::Or(vec![by_port, Filter::present(Path::from(*said))]))
 }

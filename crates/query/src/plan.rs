@@ -2,7 +2,8 @@
 //!
 //! Kept from the original because queries depend on it: a `Has` behind a limit still counts as part of the step that
 //! reads (`V().Limit(1).Has('Type','x')` is the first node of type x), as long as that step has no filter of its
-//! own. Pushing down is otherwise invisible but for what it saves.
+//! own; and what chooses, sorts and limits right behind `Flows` is part of it in any order, see
+//! [`Lookup`]. Pushing down is otherwise invisible but for what it saves.
 
 use std::fmt::Debug;
 
@@ -121,6 +122,16 @@ impl Plan {
         self.ops.push(Op::Search(lookup));
     }
 
+    /// Whether it searches for flows: such an answer does not follow from graphs.
+    pub fn asks_flows(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Search(_)))
+    }
+
+    /// Whether operations may take over the work of later steps.
+    pub(crate) fn pushes_down(&self) -> bool {
+        self.pushes_down
+    }
+
     /// The search before has to give packets too.
     pub(crate) fn want_packets(&mut self) {
         let search = self.ops.iter_mut().rev().find_map(|op| match op {
@@ -141,7 +152,8 @@ impl Plan {
     pub(crate) fn offer(&mut self, wish: Wish) -> Option<Wish> {
         match self.ops.last_mut() {
             Some(Op::Apply(last)) if self.pushes_down => last.take(wish),
-            Some(Op::Search(last)) if self.pushes_down => last.take(wish),
+            // What belongs to `Flows` is a rule of the language; where it is done is not.
+            Some(Op::Search(last)) => last.take(wish),
             _ => Some(wish),
         }
     }

@@ -10,7 +10,6 @@ use skydive_graph::{GraphRead, Node, ReadCount, ReadError, When};
 use skydive_value::{Coverage, Filter, SmolStr, Span, Timestamp};
 
 use crate::plan::Op;
-use crate::steps::flows::Lookup;
 use crate::when::Moment;
 use crate::{Plan, Query, QueryError, Rows, View};
 
@@ -49,6 +48,8 @@ pub struct Reads {
     pub edges: u64,
     /// Index lookups made.
     pub index: u64,
+    /// Flows that came in answer to searches.
+    pub flows: u64,
 }
 
 /// A query as it runs.
@@ -58,6 +59,9 @@ pub(crate) struct Run<'c> {
     reads: ReadCount,
     ticks: Cell<u32>,
     coverage: Coverage,
+    /// The time that is looked at.
+    moment: Moment,
+    flows_read: u64,
     /// The graph as opened.
     root: View,
     /// The graph that traversal steps look at now: the root, or a part of it.
@@ -130,7 +134,7 @@ impl Stop {
 
 impl fmt::Display for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nodes={};edges={};index={}", self.nodes, self.edges, self.index)
+        write!(f, "nodes={};edges={};index={};flows={}", self.nodes, self.edges, self.index, self.flows)
     }
 }
 
@@ -158,7 +162,16 @@ impl Run<'_> {
 
     /// The length of time that the query asks for.
     pub(crate) fn asked_span(&self) -> Option<Span> {
-        self.coverage.instead_of
+        match self.moment {
+            Moment::Live(span) => span,
+            Moment::Point(_) => None,
+            Moment::Slice(span) => Some(span),
+        }
+    }
+
+    /// Says that the answer has less than there is.
+    pub(crate) fn leave_out(&mut self) {
+        self.coverage.truncated = true;
     }
 
     pub(crate) fn reads(&self) -> &ReadCount {
@@ -174,6 +187,8 @@ impl<'c> Engine<'c> {
             reads: ReadCount::default(),
             ticks: Cell::new(0),
             coverage: Coverage::default(),
+            moment: Moment::Live(None),
+            flows_read: 0,
             root: nothing.clone(),
             graph: nothing.clone(),
             marks: Vec::new(),
@@ -189,6 +204,10 @@ impl<'c> Engine<'c> {
             match op {
                 Op::Open(moment) => return Ok(Some(Need::Graph(*moment))),
                 Op::Search(lookup) => {
+                    // What flows there were is in no store yet; those of now would be another answer.
+                    if !matches!(self.run.moment, Moment::Live(_)) {
+                        return Err(FlowReadError::NoHistory.into());
+                    }
                     let rows = std::mem::replace(&mut self.rows, Rows::Number(0));
                     match lookup.search(rows, &self.run)? {
                         Some(search) => return Ok(Some(Need::Flows(search))),
@@ -208,9 +227,14 @@ impl<'c> Engine<'c> {
         Ok(None)
     }
 
-    /// Goes on with the graph that was read; `instead_of` is the time that was asked for when it was more than now.
-    fn open(&mut self, view: View, instead_of: Option<Span>) {
-        self.run.coverage = Coverage { instead_of, ..Coverage::complete() };
+    /// Goes on with the graph of a moment.
+    fn open(&mut self, view: View, moment: Moment) {
+        let instead_of = match moment {
+            Moment::Live(span) => span,
+            Moment::Point(_) | Moment::Slice(_) => None,
+        };
+        self.run.coverage.add(Coverage { instead_of, ..Coverage::complete() });
+        self.run.moment = moment;
         self.run.root = view.clone();
         self.run.graph = view.clone();
         self.rows = Rows::Graph(view);
@@ -219,13 +243,21 @@ impl<'c> Engine<'c> {
     /// Goes on with the flows that were found.
     fn found(&mut self, found: FlowsFound) -> Result<(), QueryError> {
         self.run.coverage.add(found.coverage);
-        self.rows = Lookup::rows(found.set, &self.run)?;
+        self.run.flows_read += found.set.flows.len() as u64;
+        let last = self.next.checked_sub(1).and_then(|at| self.plan.ops().get(at));
+        let Some(Op::Search(lookup)) = last else { return Err(FlowReadError::NotServed.into()) };
+        self.rows = lookup.rows(found.set, &self.run)?;
         Ok(())
     }
 
     fn finish(self) -> Answer {
         let reads = &self.run.reads;
-        let mut reads = Reads { nodes: reads.nodes(), edges: reads.edges(), index: reads.index() };
+        let mut reads = Reads {
+            nodes: reads.nodes(),
+            edges: reads.edges(),
+            index: reads.index(),
+            flows: self.run.flows_read,
+        };
         // A whole graph is read when it is written out.
         if let Rows::Graph(view) = &self.rows
             && view.is_whole()
@@ -251,14 +283,14 @@ pub async fn execute(query: &Query, sources: &Sources<'_>, cx: &Cx) -> Result<An
                 continue;
             }
         };
-        let (when, instead_of) = match moment {
-            Moment::Live(asked) => (When::Live, asked),
-            Moment::Point(at) => (When::At(at), None),
+        let when = match moment {
+            Moment::Live(_) => When::Live,
+            Moment::Point(at) => When::At(at),
             // No store gives revisions yet.
             Moment::Slice(_) => return Err(ReadError::NoHistory.into()),
         };
         let snapshot = sources.graph.graph_at(when, &all).await?;
-        engine.open(View::whole(snapshot), instead_of);
+        engine.open(View::whole(snapshot), moment);
     }
     Ok(engine.finish())
 }
@@ -283,7 +315,7 @@ pub(crate) fn run_with(
     let mut engine = Engine::new(plan, cx);
     while let Some(need) = engine.advance()? {
         match need {
-            Need::Graph(Moment::Live(instead_of)) => engine.open(view.clone(), instead_of),
+            Need::Graph(moment @ Moment::Live(_)) => engine.open(view.clone(), moment),
             Need::Graph(_) => return Err(ReadError::NoHistory.into()),
             Need::Flows(search) => engine.found(find(&search)?)?,
         }

@@ -88,7 +88,7 @@ fn reads_are_those_of_the_answer() {
         };
         assert_eq!(n, rows, "{query}");
         let (nodes, edges, index) = reads;
-        assert_eq!(answer.reads, Reads { nodes, edges, index }, "{query}");
+        assert_eq!(answer.reads, Reads { nodes, edges, index, flows: 0 }, "{query}");
     }
 }
 

@@ -168,7 +168,9 @@ async fn what_is_refused() {
     let filters = filters(&live, 100, &stop);
     let said = |text: &str| filters.parse(text).map(|_| ()).unwrap_err().to_string();
     assert_eq!(said("G.V("), "Invalid Gremlin filter 'G.V('");
-    assert_eq!(said("G.V()"), "Gremlin query 'G.V()' did not return a graph");
+    for text in ["G.V()", "G.Flows()", "G.V().Flows().Nodes().SubGraph()"] {
+        assert_eq!(said(text), format!("Gremlin query '{text}' did not return a graph"));
+    }
     assert_eq!(said("G.V().Has('MTU', Lt('x')).SubGraph()"), "LT values should be of int64 type");
     for (text, fault) in [
         ("G.V('x').SubGraph()", "Node 'x' does not exist"),

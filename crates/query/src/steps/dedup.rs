@@ -11,7 +11,7 @@ use crate::operation::Operation;
 use crate::plan::Wish;
 use crate::run::Run;
 use crate::standing::SetStep;
-use crate::{Kind, Plan, QueryError, Rows, Slot, Step, StepDef};
+use crate::{Kind, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
 pub(super) const DEF: StepDef = StepDef {
     name: "Dedup",
@@ -108,7 +108,8 @@ impl Dedup {
             }
             return Ok(kept);
         }
-        let keys: Vec<(Path, Hint)> = self.keys.iter().map(|k| (Path::parse(k), Hint::default())).collect();
+        let keys: Vec<(Path, Hint)> =
+            self.keys.iter().map(|k| (condition::path(k), Hint::default())).collect();
         let mut known: HashSet<Vec<u8>> = HashSet::default();
         let mut print = Vec::new();
         for element in elements {

@@ -3,12 +3,13 @@
 //! The node of a capture is found by its TID, those of both sides by their link addresses, as the graph of the query has
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use skydive_flow::{Flow, Mac};
 use skydive_graph::{Node, key};
-use skydive_value::{Filter, SmolStr};
+use skydive_value::{Filter, Path, SmolStr, Test};
 
 use crate::operation::{Operation, Output};
 use crate::plan::{Early, Selection, Wish};
@@ -62,10 +63,8 @@ struct Find {
 /// Nodes by what flows know of them.
 struct Places {
     by_tid: HashMap<SmolStr, Arc<Node>>,
-    /// The first that has the address itself.
+    /// The first that has the address; where a side is asked for and none has it, the first whose peer does.
     by_mac: HashMap<SmolStr, Arc<Node>>,
-    /// The first that has it, or whose peer has.
-    by_any_mac: HashMap<SmolStr, Arc<Node>>,
 }
 
 /// `In`, `Out` and `Both` of flows.
@@ -91,15 +90,14 @@ impl Operation for Find {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
         let run = &*run;
         let flows = rows.into_flows()?;
-        let places = Places::new(&flows, run)?;
+        let places = Places::new(self.of, &flows, run)?;
         let offer = |node: Option<&Arc<Node>>, output: &mut Output<'_, Arc<Node>>| match node {
             Some(node) => output.offer(&**node, || node.clone()).map(|_| ()),
             None => Ok(()),
         };
         let output = Output::around(&self.selection, run, flows, |flow, output| {
             let (a, b) = sides(flow);
-            let side = |mac: &Option<SmolStr>| mac.as_ref().and_then(|mac| places.by_any_mac.get(mac));
-            let own = |mac: &Option<SmolStr>| mac.as_ref().and_then(|mac| places.by_mac.get(mac));
+            let side = |mac: &Option<SmolStr>| mac.as_ref().and_then(|mac| places.by_mac.get(mac));
             match self.of {
                 Of::Capture => offer(places.by_tid.get(&flow.node_tid), output),
                 Of::Side(way) => {
@@ -113,8 +111,8 @@ impl Operation for Find {
                 }
                 Of::All => {
                     offer(places.by_tid.get(&flow.node_tid), output)?;
-                    offer(own(&a), output)?;
-                    offer(own(&b), output)
+                    offer(side(&a), output)?;
+                    offer(side(&b), output)
                 }
             }
         })?;
@@ -123,28 +121,50 @@ impl Operation for Find {
 }
 
 impl Places {
-    /// Of what these flows name, found in one walk.
-    fn new(flows: &[Flow], run: &Run<'_>) -> Result<Self, QueryError> {
-        let mut places = Self { by_tid: HashMap::new(), by_mac: HashMap::new(), by_any_mac: HashMap::new() };
-        if flows.is_empty() {
-            return Ok(places);
+    /// Of what these flows name: those that are asked for, by the indexes of the graph.
+    fn new(of: Of, flows: &[Flow], run: &Run<'_>) -> Result<Self, QueryError> {
+        let (mut tids, mut macs) = (BTreeSet::new(), BTreeSet::new());
+        for flow in flows {
+            run.tick()?;
+            let (a, b) = sides(flow);
+            match of {
+                Of::Capture => {}
+                Of::Side(Way::In) => macs.extend(a),
+                Of::Side(Way::Out) => macs.extend(b),
+                Of::Side(Way::Both) | Of::All => macs.extend(a.into_iter().chain(b)),
+            }
+            if !matches!(of, Of::Side(_)) && !flow.node_tid.is_empty() {
+                tids.insert(flow.node_tid.clone());
+            }
         }
-        run.graph.each_node(&Filter::all(), run, |node| {
-            let text = |key: &str| node.metadata.text(key).filter(|text| !text.is_empty()).map(SmolStr::from);
-            if let Some(tid) = text(key::TID) {
-                places.by_tid.entry(tid).or_insert_with(|| node.clone());
-            }
-            if let Some(mac) = text(key::MAC) {
-                places.by_any_mac.entry(mac.clone()).or_insert_with(|| node.clone());
-                places.by_mac.entry(mac).or_insert_with(|| node.clone());
-            }
-            if let Some(mac) = text(key::PEER_INTF_MAC) {
-                places.by_any_mac.entry(mac).or_insert_with(|| node.clone());
-            }
-            Ok(std::ops::ControlFlow::Continue(()))
-        })?;
-        Ok(places)
+        let by_tid = firsts(key::TID, tids, run)?;
+        let mut by_mac = firsts(key::MAC, macs.clone(), run)?;
+        if matches!(of, Of::Side(_)) {
+            macs.retain(|mac| !by_mac.contains_key(mac));
+            by_mac.extend(firsts(key::PEER_INTF_MAC, macs, run)?);
+        }
+        Ok(Self { by_tid, by_mac })
     }
+}
+
+/// The first node for each of these values of a field.
+fn firsts(
+    field: &'static str,
+    values: BTreeSet<SmolStr>,
+    run: &Run<'_>,
+) -> Result<HashMap<SmolStr, Arc<Node>>, QueryError> {
+    let mut found: HashMap<SmolStr, Arc<Node>> = HashMap::new();
+    if values.is_empty() {
+        return Ok(found);
+    }
+    let filter = Filter::Field(Path::from(field), Test::OneOf(values.into_iter().collect()));
+    run.graph.each_node(&filter, run, |node| {
+        if let Some(value) = node.metadata.text(field) {
+            found.entry(value.into()).or_insert_with(|| node.clone());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
 }
 
 /// The link addresses of both sides, as nodes spell them.

@@ -7,7 +7,7 @@ use skydive_graph::key;
 use skydive_value::{Filter, Path, SmolStr, Test};
 
 use crate::flow_filter::flow_filter;
-use crate::plan::{Form, Window, Wish};
+use crate::plan::{Window, Wish};
 use crate::run::Run;
 use crate::{Args, CAPTURABLE, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
@@ -32,7 +32,10 @@ pub(super) const DEF: StepDef = StepDef {
 #[derive(Debug)]
 struct Flows(Args);
 
-/// A search for flows, and what is to be done where they are.
+/// A search for flows. The steps right behind `Flows` that choose, sort, drop duplicates and limit belong to it, as
+/// they always did, whatever order they are written in: it gives the flows that pass all conditions, sorted, the first
+/// of each value, and of these those in the window. A second window, order or field of duplicates is a step of its own,
+/// and what follows that too.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     filter: Filter,
@@ -40,13 +43,24 @@ pub(crate) struct Lookup {
     sort: Option<Sort>,
     window: Option<Window>,
     with_packets: bool,
+    place: Place,
+}
+
+/// Where flows are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Where they are.
+    There,
+    /// Here, among all flows.
+    Here,
 }
 
 impl Step for Flows {
     fn plan(&self, plan: &mut Plan) -> Result<(), QueryError> {
         let filter = condition::optional(&self.0.given, self.0.offset)?;
         let filter = filter.map_or_else(Filter::all, flow_filter);
-        plan.search(Lookup { filter, dedup: None, sort: None, window: None, with_packets: false });
+        let place = if plan.pushes_down() { Place::There } else { Place::Here };
+        plan.search(Lookup { filter, dedup: None, sort: None, window: None, with_packets: false, place });
         Ok(())
     }
 }
@@ -55,20 +69,16 @@ impl Lookup {
     /// Takes over work of the next step; what cannot be taken is given back.
     pub(crate) fn take(&mut self, wish: Wish) -> Option<Wish> {
         match wish {
-            // As with nodes: a condition behind a limit counts for the step, if that has none.
-            Wish::Filter(filter, form)
-                if self.dedup.is_none()
-                    && (self.window.is_none() || (form != Form::Other && self.filter.is_all())) =>
-            {
+            Wish::Filter(filter, _) => {
                 let own = std::mem::replace(&mut self.filter, Filter::all());
                 self.filter = own.and(filter);
                 None
             }
-            Wish::Dedup(by) if self.dedup.is_none() && self.window.is_none() => {
+            Wish::Dedup(by) if self.dedup.is_none() => {
                 self.dedup = Some(by);
                 None
             }
-            Wish::Sort(sort) if self.sort.is_none() && self.window.is_none() => {
+            Wish::Sort(sort) if self.sort.is_none() => {
                 self.sort = Some(sort);
                 None
             }
@@ -87,14 +97,16 @@ impl Lookup {
 
     /// What is asked of the tables; `None` when none of the nodes can have flows.
     pub(crate) fn search(&self, rows: Rows, run: &Run<'_>) -> Result<Option<FlowSearch>, QueryError> {
-        let range = self.window.map(|window| window.from..window.to.max(window.from));
-        let search = FlowSearch {
-            hosts: None,
-            filter: self.filter.clone(),
-            range,
-            sort: self.sort.clone(),
-            dedup: self.dedup.clone(),
-            with_packets: self.with_packets,
+        let search = match self.place {
+            Place::There => FlowSearch {
+                hosts: None,
+                filter: self.filter.clone(),
+                range: self.window.map(|window| window.from..window.to.max(window.from)),
+                sort: self.sort.clone(),
+                dedup: self.dedup.clone(),
+                with_packets: self.with_packets,
+            },
+            Place::Here => FlowSearch { with_packets: self.with_packets, ..FlowSearch::default() },
         };
         let nodes = match rows {
             Rows::Graph(_) => return Ok(Some(search)),
@@ -120,7 +132,19 @@ impl Lookup {
     }
 
     /// What was found, as rows.
-    pub(crate) fn rows(found: FlowSet, run: &Run<'_>) -> Result<Rows, QueryError> {
+    pub(crate) fn rows(&self, mut found: FlowSet, run: &Run<'_>) -> Result<Rows, QueryError> {
+        if self.place == Place::Here {
+            found.filter(&self.filter);
+            if let Some(sort) = &self.sort {
+                found.sort(sort);
+            }
+            if let Some(by) = &self.dedup {
+                found.dedup(by);
+            }
+            if let Some(window) = self.window {
+                window.cut(&mut found.flows);
+            }
+        }
         run.check_room(found.flows.len())?;
         Ok(Rows::Flows(found.flows))
     }

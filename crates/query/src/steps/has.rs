@@ -73,7 +73,7 @@ pub(super) struct Record<'a>(pub &'a Map);
 
 fn key(args: &Args, step: &str) -> Result<Path, ParseError> {
     let text = format!("{step} accepts only one parameter of type string");
-    args.one_text(&text, &text).map(|key| Path::parse(&key))
+    args.one_text(&text, &text).map(|key| condition::path(&key))
 }
 
 fn push(plan: &mut Plan, filter: Filter, form: Form) {

@@ -1,6 +1,6 @@
 //! `RawPackets` and `BPF`: the packets that captures keep with flows, and which of them.
 
-use skydive_flow::LinkType;
+use skydive_flow::{Flow, LinkType};
 use skydive_packet::filter::{Program, compile};
 use skydive_value::SmolStr;
 
@@ -30,6 +30,9 @@ pub(super) const BPF: StepDef = StepDef {
     parse: |args| Ok(Box::new(Bpf(args))),
 };
 
+/// Bytes of packets that an answer has at most. In JSON they take a third more.
+const MOST_BYTES: usize = 256 << 20;
+
 #[derive(Debug)]
 struct RawPackets;
 
@@ -53,15 +56,33 @@ impl Step for RawPackets {
 
 impl Operation for RawPackets {
     fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
-        let mut packets = Vec::new();
-        for flow in rows.into_flows()? {
-            run.tick()?;
-            if !flow.raw_packets.is_empty() {
-                packets.push((flow.uuid.to_string().into(), flow.raw_packets));
-            }
-        }
-        Ok(Rows::RawPackets(packets))
+        gather(rows.into_flows()?, MOST_BYTES, run)
     }
+}
+
+/// The packets of flows up to a number of bytes. The answer says when there are more.
+fn gather(flows: Vec<Flow>, most: usize, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+    let (mut kept, mut number, mut room) = (Vec::new(), 0, most);
+    for flow in flows {
+        run.tick()?;
+        let mut packets = flow.raw_packets;
+        let fitting = packets.iter().take_while(|packet| {
+            let fits = packet.bytes.len() <= room;
+            room = if fits { room - packet.bytes.len() } else { 0 };
+            fits
+        });
+        let fitting = fitting.count();
+        if fitting < packets.len() {
+            packets.truncate(fitting);
+            run.leave_out();
+        }
+        number += packets.len();
+        run.check_room(number)?;
+        if !packets.is_empty() {
+            kept.push((flow.uuid.to_string().into(), packets));
+        }
+    }
+    Ok(Rows::RawPackets(kept))
 }
 
 impl Step for Bpf {

@@ -60,7 +60,7 @@ fn of_flows(flows: &[Flow], run: &Run<'_>) -> Result<Rows, QueryError> {
             Ok(ControlFlow::Continue(()))
         })?;
     }
-    let mut records = Vec::new();
+    let (mut records, mut len) = (Vec::new(), 0);
     for flow in flows {
         run.tick()?;
         let (Some(network), Some(transport)) = (flow.network, flow.transport) else { continue };
@@ -74,6 +74,8 @@ fn of_flows(flows: &[Flow], run: &Run<'_>) -> Result<Rows, QueryError> {
         let ways = [(protocol.into(), a.clone(), b.clone()), (protocol.into(), b, a)];
         let found: Vec<Map> = ways.iter().filter_map(|ends| sockets.get(ends)).flatten().cloned().collect();
         if !found.is_empty() {
+            len += found.len();
+            run.check_room(len)?;
             records.push((flow.uuid.to_string().into(), found));
         }
     }

@@ -13,7 +13,7 @@ use skydive_value::{FieldRef, Fields, Hint, Path, SmolStr, Value};
 use crate::operation::Operation;
 use crate::plan::Wish;
 use crate::run::Run;
-use crate::{Arg, Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
+use crate::{Arg, Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
 pub(super) const DEF: StepDef = StepDef {
     name: "Sort",
@@ -52,7 +52,7 @@ fn parse(args: &Args) -> Result<Sort, ParseError> {
         [_, _] => return refuse("Use ASC or DESC predicate", 0),
         _ => return Err(args.refuse_number("Sort accepts 1 predicate and 1 string parameter")),
     };
-    Ok(Sort { path: Some(Path::parse(key)), direction })
+    Ok(Sort { path: Some(condition::path(key)), direction })
 }
 
 /// Of flows.

@@ -6,7 +6,7 @@ use skydive_value::{FieldRef, Fields, Hint, Map, Path, SmolStr, Value};
 use crate::operation::Operation;
 use crate::run::Run;
 use crate::steps::has::Record;
-use crate::{Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef};
+use crate::{Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
 
 const ON: &[(Kind, Kind)] = &[
     (Kind::Nodes, Kind::List),
@@ -107,7 +107,7 @@ impl Read {
         run: &Run<'_>,
     ) -> Result<Rows, QueryError> {
         let keys: Vec<(&SmolStr, Path, Hint)> =
-            self.keys.iter().map(|k| (k, Path::parse(k), Hint::default())).collect();
+            self.keys.iter().map(|k| (k, condition::path(k), Hint::default())).collect();
         let mut values = Vec::new();
         for element in elements {
             run.tick()?;
