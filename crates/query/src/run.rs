@@ -233,7 +233,8 @@ impl<'c> Engine<'c> {
             Moment::Live(span) => span,
             Moment::Point(_) | Moment::Slice(_) => None,
         };
-        self.run.coverage.add(Coverage { instead_of, ..Coverage::complete() });
+        self.run.coverage.add(Coverage::complete());
+        self.run.coverage.instead_of = instead_of;
         self.run.moment = moment;
         self.run.root = view.clone();
         self.run.graph = view.clone();

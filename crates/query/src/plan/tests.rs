@@ -1,9 +1,11 @@
 //! Random queries over random graphs: pushing work down changes no answer.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
-use skydive_flow::{FlowSearch, FlowSet, FlowTable, FlowsFound, LinkType, TableConfig};
+use skydive_flow::{ExtraLayers, FlowSearch, FlowSet, FlowsFound, Merge, Replay, TableConfig};
 use skydive_graph::{Edge, Graph, Mutation, Node, Source};
-use skydive_packet::file::Packet;
+use skydive_packet::file::{Packet, Reader};
 use skydive_value::{Coverage, Map, Value};
 
 use super::*;
@@ -35,7 +37,11 @@ fn graph(dice: &mut Dice) -> View {
         metadata.insert("Name", dice.pick(&["eth0", "eth1", "br0", "7"]));
         metadata.insert("Type", dice.pick(&["host", "veth", "bridge"]));
         metadata.insert("TID", dice.pick(&["t1", "t2", "t3"]));
-        metadata.insert("MAC", dice.pick(&["02:00:00:00:00:01", "02:00:00:00:00:02"]));
+        metadata.insert("MAC", dice.pick(&["fa:16:3e:29:e0:82", "fa:16:3e:96:06:e8"]));
+        metadata.insert(
+            "PeerIntfMAC",
+            dice.pick(&["fa:16:3e:29:e0:82", "fa:16:3e:96:06:e8", "00:00:00:00:00:00"]),
+        );
         for key in ["MTU", "Up", "List", "LastUpdateMetric", "Sockets"] {
             let number = dice.below(9) as i64;
             let counted = || -> Map {
@@ -69,56 +75,57 @@ fn graph(dice: &mut Dice) -> View {
     View::whole(graph.snapshot())
 }
 
-/// UDP between two hosts, on several ports, seen at two nodes; each packet is kept.
-fn flows() -> FlowSet {
-    let mut flows = Vec::new();
-    for node_tid in ["t1", "t2"] {
-        let mut table = FlowTable::new(TableConfig {
-            node_tid: node_tid.into(),
-            raw_packets: 2,
-            ..TableConfig::default()
-        });
-        for (port, packets) in [(53u16, 3i64), (80, 1), (443, 2)] {
-            for at in 0..packets {
-                let mut bytes = [[2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]].concat();
-                bytes.extend([
-                    8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 15, 160,
-                ]);
-                bytes.extend([port.to_be_bytes(), [0, 8], [0, 0]].concat());
-                let at = (1000 * i64::from(port) + at) * 1_000_000;
-                let packet =
-                    Packet { bytes: &bytes, at, wire_len: 42, interface: 0, link: LinkType::ETHERNET };
-                table.packets(&[packet], |_, _| ());
-            }
-        }
-        flows.extend(table.flows().map(|flow| flow.to_flow()));
-    }
-    FlowSet::new(flows)
+/// What captures on three nodes made of files: the first two saw the same traffic. Of each flow two packets are kept.
+static TABLES: LazyLock<[FlowSet; 3]> = LazyLock::new(|| {
+    let web: &[u8] = include_bytes!("../../../packet/tests/data/pcaps/eth-ip4-arp-dns-req-http-google.pcap");
+    let tls: &[u8] = include_bytes!("../../../packet/tests/data/application/tls.pcap");
+    [("t1", web), ("t2", web), ("t3", tls)].map(|(tid, file)| captured(tid, file))
+});
+
+fn captured(tid: &str, file: &[u8]) -> FlowSet {
+    let mut replay = Replay::new(TableConfig {
+        node_tid: tid.into(),
+        raw_packets: 2,
+        extra_layers: ExtraLayers::ALL,
+        ..TableConfig::default()
+    });
+    let (mut reader, mut packets) = (Reader::new(), [Packet::default(); 64]);
+    let filled = reader.fill(file, &mut packets).unwrap();
+    replay.packets(&packets[..filled.packets], |_, _| ());
+    FlowSet::new(replay.table().flows().map(|flow| flow.to_flow()).collect())
 }
 
-/// What a table answers.
+/// What the tables answer, each for itself and then put together.
 fn find(search: &FlowSearch) -> FlowsFound {
-    let mut set = flows();
-    set.filter(&search.filter);
-    if let Some(sort) = &search.sort {
-        set.sort(sort);
-    }
-    if let Some(by) = &search.dedup {
-        set.dedup(by);
+    let mut found = FlowSet::default();
+    for table in &*TABLES {
+        let mut set = table.clone();
+        set.filter(&search.filter);
+        if let Some(sort) = &search.sort {
+            set.sort(sort);
+        }
+        if let Some(by) = &search.dedup {
+            set.dedup(by);
+        }
+        if let Some(range) = &search.range {
+            set.slice(0..range.end as usize);
+        }
+        found.merge(set, &Merge { sort: search.sort.clone(), dedup: search.dedup.clone() });
     }
     if let Some(range) = &search.range {
-        set.slice(range.start as usize..range.end as usize);
+        found.slice(range.start as usize..range.end as usize);
     }
-    for flow in &mut set.flows {
-        if !search.with_packets {
-            flow.raw_packets.clear();
-        }
+    for flow in found.flows.iter_mut().filter(|_| !search.with_packets) {
+        flow.raw_packets.clear();
     }
-    FlowsFound { set, coverage: Coverage::complete() }
+    FlowsFound { set: found, coverage: Coverage::complete() }
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 16] = [
     "'Transport'",
+    "'Network'",
+    "'Application'",
+    "'TLS.Version'",
     "'Transport.B'",
     "'Metric.ABPackets'",
     "'NodeTID'",
@@ -132,8 +139,12 @@ const KEYS: [&str; 13] = [
     "'Parent'",
     "'No.Such'",
 ];
-const VALUES: [&str; 18] = [
-    "443",
+const VALUES: [&str; 22] = [
+    "80",
+    "'HTTP'",
+    "Ne('HTTPS')",
+    "Within('HTTPS','DNS','80')",
+    "'192.168.0.5'",
     "'t1'",
     "'eth0'",
     "'veth'",
@@ -185,18 +196,16 @@ fn argument(slot: Slot, dice: &mut Dice) -> Option<String> {
     Some(dice.pick(fixed).to_owned()).filter(|text| !text.is_empty())
 }
 
-/// A query whose steps can follow each other. No `Has` stands right behind a limit: what it means there is a rule of
-/// the language, see [`Early`].
+/// A query whose steps can follow each other. No `Has` stands right behind a limit, but of flows: what it means there is
+/// a rule of the language, see [`Early`].
 fn query(dice: &mut Dice) -> String {
     let mut text = "G".to_owned();
     let mut kind = Kind::Graph;
-    let (mut limited, mut deduped) = (false, false);
+    let mut limited = false;
     for _ in 0..=dice.below(7) {
         let may_follow = |step: &&StepDef| {
-            let is_has = step.name.starts_with("Has");
-            // Which of several flows stands for them depends on their order.
-            let is_moot = (limited && is_has) || (deduped && kind == Kind::Flows && step.name == "Sort");
-            step.on.iter().any(|(on, _)| *on == kind) && !is_moot
+            let is_early = limited && kind != Kind::Flows && step.name.starts_with("Has");
+            step.on.iter().any(|(on, _)| *on == kind) && !is_early
         };
         let fitting: Vec<&StepDef> = STEPS.iter().filter(may_follow).collect();
         if fitting.is_empty() {
@@ -209,7 +218,6 @@ fn query(dice: &mut Dice) -> String {
             let arguments: Vec<String> = step.args.iter().filter_map(|slot| argument(*slot, dice)).collect();
             text.push_str(&format!("({})", arguments.join(",")));
         }
-        deduped |= step.name == "Dedup";
         limited = ["Limit", "Range"].contains(&step.name);
         kind = step.on.iter().find(|(on, _)| *on == kind).map_or(kind, |(_, gives)| *gives);
     }

@@ -133,3 +133,51 @@ impl Operation for Passing {
         Ok(Rows::RawPackets(left))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use skydive_flow::{FlowSet, FlowsFound, Replay, TableConfig};
+    use skydive_packet::file::{Packet, Reader};
+    use skydive_value::{Coverage, Timestamp};
+
+    use super::*;
+    use crate::run::run_with;
+    use crate::{Cx, Limits, View, parse};
+
+    /// A step that has less room.
+    #[derive(Debug)]
+    struct Tight(usize);
+
+    impl Operation for Tight {
+        fn apply(&self, rows: Rows, run: &mut Run<'_>) -> Result<Rows, QueryError> {
+            gather(rows.into_flows()?, self.0, run)
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_said_to_be_left_out() {
+        let file: &[u8] = include_bytes!("../../../packet/tests/data/pcaps/simple-tcpv4.pcap");
+        let mut packets = [Packet::default(); 16];
+        let filled = Reader::new().fill(file, &mut packets).unwrap();
+        let mut replay = Replay::new(TableConfig { raw_packets: 100, ..TableConfig::default() });
+        replay.packets(&packets[..filled.packets], |_, _| ());
+        let flows: Vec<Flow> = replay.table().flows().map(|flow| flow.to_flow()).collect();
+        let sizes: Vec<usize> = flows[0].raw_packets.iter().map(|packet| packet.bytes.len()).collect();
+        assert_eq!((flows.len(), sizes.len()), (1, 8));
+
+        let query = parse("G.Flows()", &Limits::default()).unwrap();
+        let all = sizes.iter().sum();
+        for (room, left) in [(all, 8), (all - 1, 7), (sizes[0], 1), (sizes[0] - 1, 0), (0, 0)] {
+            let mut plan = Plan::new(&query, Timestamp::EPOCH).unwrap();
+            plan.push(Tight(room));
+            let found = |_: &_| {
+                let set = FlowSet::new(flows.clone());
+                Ok(FlowsFound { set, coverage: Coverage::complete() })
+            };
+            let answer = run_with(&plan, &View::empty(), &Cx::new(Timestamp::EPOCH), found).unwrap();
+            let Rows::RawPackets(kept) = answer.rows else { panic!("{room}") };
+            assert_eq!(kept.iter().map(|(_, packets)| packets.len()).sum::<usize>(), left, "{room}");
+            assert_eq!(answer.coverage.truncated, left < 8, "{room}");
+        }
+    }
+}
