@@ -287,7 +287,8 @@ mod tests {
         };
         assert_eq!(file(Vec::new()).unwrap().len(), 0);
         let two = file(vec![packet(101, 2_000), packet(101, 1_000)]).unwrap();
-        assert_eq!((two.len(), two[20], two[24]), (24 + 2 * 19, 101, 1), "in the order of time");
+        let at = |place: usize| two.get(place).copied();
+        assert_eq!((two.len(), at(20), at(24)), (24 + 2 * 19, Some(101), Some(1)), "in the order of time");
         let mixed = file(vec![packet(1, 1), packet(101, 2)]);
         assert_eq!(mixed.err(), Some(AnswerError::ManyLinks(1, 101)));
     }
