@@ -106,7 +106,7 @@ impl<'a> Parser<'a> {
         Some(joint)
     }
 
-    fn expect(&mut self, symbol: &str, what: &str) -> Result<(), FilterError> {
+    fn require(&mut self, symbol: &str, what: &str) -> Result<(), FilterError> {
         if self.take_symbol(symbol) { Ok(()) } else { Err(expected(self.peek(), what)) }
     }
 
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
             }
             first => Operand::Whole(self.chain_from(first, inherited)?.0, inherited),
         };
-        self.expect(")", "`)`, `and` or `or`")?;
+        self.require(")", "`)`, `and` or `or`")?;
         Ok(operand)
     }
 
@@ -247,7 +247,7 @@ impl<'a> Parser<'a> {
                 while let Some(joint) = self.take_joint() {
                     rest.push((joint, self.deeper(|parser| parser.name(qualifiers))?));
                 }
-                self.expect(")", "`)`, `and` or `or`")?;
+                self.require(")", "`)`, `and` or `or`")?;
                 return Ok(chained(first, rest));
             }
             TokenKind::Number(value) => Name::Number(value),
@@ -345,7 +345,7 @@ impl<'a> Parser<'a> {
             if number.is_none() {
                 return Err(expected(self.peek(), "a number"));
             }
-            self.expect(")", "`)`")?;
+            self.require(")", "`)`")?;
             return Ok(number);
         }
         let TokenKind::Number(value) = self.peek().kind else { return Ok(None) };

@@ -27,7 +27,7 @@ impl Parser<'_> {
                 }
             };
         }
-        self.expect("]", "`]`, `:` or an operator")?;
+        self.require("]", "`]`, `:` or an operator")?;
         Ok(Arithmetic::Field { at, protocol, index, size })
     }
 
@@ -45,14 +45,14 @@ impl Parser<'_> {
             TokenKind::Symbol("-") => Ok(Arithmetic::Negate(Box::new(self.arithmetic(UNARY)?))),
             TokenKind::Symbol("(") => {
                 let inner = self.arithmetic(0)?;
-                self.expect(")", "`)` or an operator")?;
+                self.require(")", "`)` or an operator")?;
                 Ok(inner)
             }
             TokenKind::Keyword(keyword) => {
                 let Some(protocol) = name::protocol(keyword) else {
                     return Err(expected(token, "a number or a field"));
                 };
-                self.expect("[", "`[` and the offset of a field")?;
+                self.require("[", "`[` and the offset of a field")?;
                 self.field(token.at, protocol)
             }
             _ => Err(expected(token, "a number or a field")),
