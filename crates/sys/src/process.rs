@@ -52,7 +52,9 @@ impl ProcessFacts {
         let name = command(pid)?;
         let path = path.to_string_lossy();
         let cgroup = read_some(&format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        let cgroup = parse_cgroup(&cgroup);
+        // What exits runs nothing any more and has been taken to the root: where it was is not known.
+        let is_exiting = path.is_empty() && parse_cgroup(&cgroup) == "/";
+        let cgroup = if is_exiting { "" } else { parse_cgroup(&cgroup) };
         Some(Self {
             pid,
             name,
@@ -205,5 +207,16 @@ mod tests {
         assert_eq!(own.path, std::env::current_exe().unwrap().to_str().unwrap());
         assert!(!own.name.is_empty());
         assert_eq!(ProcessFacts::read(u32::MAX), None);
+    }
+
+    #[test]
+    fn of_a_process_that_exits_the_name_is_known_and_no_group_is_made_up() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        let facts = ProcessFacts::read(child.id()).unwrap();
+        assert_eq!((facts.name.as_str(), facts.path.as_str(), facts.cgroup.as_str()), ("true", "", ""));
+        child.wait().unwrap();
     }
 }
