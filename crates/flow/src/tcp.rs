@@ -28,7 +28,8 @@ pub enum Side {
     B,
 }
 
-/// What was seen of one TCP connection in both directions. 192 bytes, nothing behind them.
+/// What was seen of one TCP connection in both directions. 96 bytes, and what a connection without losses has none of
+/// behind them: a million connections are common, a million with losses are not.
 #[derive(Clone, Debug, Default)]
 pub struct TcpState {
     a: Sent,
@@ -41,10 +42,8 @@ struct Sent {
     syn_start: i64,
     fin_start: i64,
     rst_start: i64,
-    retransmitted_bytes: u64,
-    retransmissions: u32,
-    out_of_order: u32,
-    zero_windows: u32,
+    /// None as long as nothing of it was seen.
+    seldom: Option<Box<Seldom>>,
     /// The lowest sequence number of which something is known; at most [`MAX_WINDOW`] before `next`.
     base: u32,
     /// The one after the highest byte.
@@ -56,9 +55,23 @@ struct Sent {
     /// [`SYN`], [`SCALE`], [`TRACKED`].
     known: u8,
     window_shift: u8,
-    hole_count: u8,
-    /// Ranges from `base` to `next` that were not seen, ascending; the first `hole_count` are valid.
-    holes: [Range; MAX_HOLES],
+}
+
+/// What few connections have.
+#[derive(Clone, Debug, Default)]
+struct Seldom {
+    retransmitted_bytes: u64,
+    retransmissions: u32,
+    out_of_order: u32,
+    zero_windows: u32,
+    holes: Holes,
+}
+
+/// Ranges from `base` to `next` that were not seen, ascending; the first `count` are valid.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holes {
+    count: u8,
+    ranges: [Range; MAX_HOLES],
 }
 
 /// Sequence numbers from the first to before the second.
@@ -81,7 +94,7 @@ const SCALE: u8 = 2;
 /// `base` and `next` are valid.
 const TRACKED: u8 = 4;
 
-const _: () = assert!(size_of::<TcpState>() <= 192);
+const _: () = assert!(size_of::<TcpState>() <= 96);
 
 impl TcpState {
     /// What was seen so far. The parts on the stream are left empty.
@@ -124,15 +137,16 @@ impl Sent {
     fn metric(&self, scaled: bool) -> TcpSide {
         let shift = if scaled { self.window_shift } else { 0 };
         let seen = self.window_min <= self.window_max;
+        let seldom = self.seldom.as_deref();
         TcpSide {
             syn_start: self.syn_start,
             syn_ttl: self.syn_ttl,
             fin_start: self.fin_start,
             rst_start: self.rst_start,
-            retransmissions: u64::from(self.retransmissions),
-            retransmitted_bytes: self.retransmitted_bytes,
-            out_of_order: u64::from(self.out_of_order),
-            zero_windows: u64::from(self.zero_windows),
+            retransmissions: seldom.map_or(0, |seldom| seldom.retransmissions.into()),
+            retransmitted_bytes: seldom.map_or(0, |seldom| seldom.retransmitted_bytes),
+            out_of_order: seldom.map_or(0, |seldom| seldom.out_of_order.into()),
+            zero_windows: seldom.map_or(0, |seldom| seldom.zero_windows.into()),
             window_min: if seen { u32::from(self.window_min) << shift } else { 0 },
             window_max: u32::from(self.window_max) << shift,
             ..TcpSide::default()
@@ -180,8 +194,18 @@ impl Sent {
         self.window_min = self.window_min.min(window);
         self.window_max = self.window_max.max(window);
         if window == 0 && !flags.has(Flags::FIN) {
-            self.zero_windows = self.zero_windows.saturating_add(1);
+            self.closed_window();
         }
+    }
+
+    #[cold]
+    fn closed_window(&mut self) {
+        let count = &mut self.seldom().zero_windows;
+        *count = count.saturating_add(1);
+    }
+
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
     }
 
     #[inline]
@@ -205,7 +229,10 @@ impl Sent {
     fn not_next(&mut self, from: u32, len: u32, flags: Flags, ahead: i32) {
         if self.known & TRACKED == 0 || ahead.unsigned_abs() > MAX_WINDOW {
             self.known |= TRACKED;
-            (self.base, self.next, self.hole_count) = (from, from.wrapping_add(len), 0);
+            (self.base, self.next) = (from, from.wrapping_add(len));
+            if let Some(seldom) = &mut self.seldom {
+                seldom.holes = Holes::default();
+            }
             return;
         }
         let keep_alive = len <= 1 && ahead == -1 && !flags.has_any(Flags::SYN | Flags::FIN);
@@ -213,7 +240,8 @@ impl Sent {
             return;
         }
         if ahead > 0 {
-            self.add_hole((self.next, from));
+            let hole = (self.next, from);
+            self.seldom().holes.add(hole);
             self.next = from.wrapping_add(len);
             return;
         }
@@ -222,16 +250,19 @@ impl Sent {
         if before_all {
             self.begin_at(from);
         }
-        let filled = self.fill(from, to);
+        let base = self.base;
+        let filled = self.seldom.as_mut().is_some_and(|seldom| seldom.holes.fill(base, from, to));
         let beyond = to.wrapping_sub(self.next).cast_signed() > 0;
         if beyond {
             self.next = to;
         }
         if filled || before_all {
-            self.out_of_order = self.out_of_order.saturating_add(1);
+            let seldom = self.seldom();
+            seldom.out_of_order = seldom.out_of_order.saturating_add(1);
         } else if !beyond {
-            self.retransmissions = self.retransmissions.saturating_add(1);
-            self.retransmitted_bytes = self.retransmitted_bytes.saturating_add(u64::from(len));
+            let seldom = self.seldom();
+            seldom.retransmissions = seldom.retransmissions.saturating_add(1);
+            seldom.retransmitted_bytes = seldom.retransmitted_bytes.saturating_add(u64::from(len));
         }
     }
 
@@ -239,59 +270,77 @@ impl Sent {
     fn begin_at(&mut self, first: u32) {
         let hole = (first, self.base);
         self.base = first;
-        let count = usize::from(self.hole_count);
-        if hole.0 != hole.1 && count < MAX_HOLES {
-            self.holes.copy_within(..count, 1);
-            self.holes[0] = hole;
-            self.hole_count += 1;
+        if hole.0 != hole.1 {
+            self.seldom().holes.add_lowest(hole);
         }
-    }
-
-    /// A hole above all others.
-    fn add_hole(&mut self, hole: Range) {
-        if usize::from(self.hole_count) == MAX_HOLES {
-            self.holes.copy_within(1.., 0);
-            self.hole_count -= 1;
-        }
-        self.holes[usize::from(self.hole_count)] = hole;
-        self.hole_count += 1;
-    }
-
-    /// Takes the bytes out of the holes, and says whether there were any.
-    fn fill(&mut self, from: u32, to: u32) -> bool {
-        let (base, holes, count) = (self.base, self.holes, usize::from(self.hole_count));
-        // Distances from the base are ordered as numbers are.
-        let place = |sequence: u32| sequence.wrapping_sub(base);
-        let mut filled = false;
-        self.hole_count = 0;
-        for &(start, end) in holes.iter().take(count) {
-            if place(to) <= place(start) || place(from) >= place(end) {
-                self.add_hole((start, end));
-                continue;
-            }
-            filled = true;
-            if place(start) < place(from) {
-                self.add_hole((start, from));
-            }
-            if place(to) < place(end) {
-                self.add_hole((to, end));
-            }
-        }
-        filled
     }
 
     /// Keeps `base` near enough to `next` for their order to be plain.
     #[cold]
     fn forget(&mut self) {
-        let base = self.next.wrapping_sub(MAX_WINDOW);
-        let (holes, count) = (self.holes, usize::from(self.hole_count));
-        self.hole_count = 0;
-        for &(start, end) in holes.iter().take(count) {
-            if start.wrapping_sub(base) < MAX_WINDOW {
-                self.add_hole((start, end));
+        self.base = self.next.wrapping_sub(MAX_WINDOW);
+        if let Some(seldom) = &mut self.seldom {
+            seldom.holes.forget_before(self.base);
+        }
+    }
+}
+
+impl Holes {
+    fn as_slice(&self) -> &[Range] {
+        self.ranges.get(..usize::from(self.count)).unwrap_or_default()
+    }
+
+    /// A hole below all others, unless there are too many.
+    fn add_lowest(&mut self, hole: Range) {
+        let count = usize::from(self.count);
+        if count < MAX_HOLES {
+            self.ranges.copy_within(..count, 1);
+            self.ranges[0] = hole;
+            self.count += 1;
+        }
+    }
+
+    /// A hole above all others. The lowest of too many is forgotten.
+    fn add(&mut self, hole: Range) {
+        if usize::from(self.count) == MAX_HOLES {
+            self.ranges.copy_within(1.., 0);
+            self.count -= 1;
+        }
+        self.ranges[usize::from(self.count)] = hole;
+        self.count += 1;
+    }
+
+    /// Takes the bytes out of the holes, and says whether there were any. None is below `base`.
+    fn fill(&mut self, base: u32, from: u32, to: u32) -> bool {
+        // Distances from the base are ordered as numbers are.
+        let place = |sequence: u32| sequence.wrapping_sub(base);
+        let mut filled = false;
+        let before = *self;
+        self.count = 0;
+        for &(start, end) in before.as_slice() {
+            if place(to) <= place(start) || place(from) >= place(end) {
+                self.add((start, end));
+                continue;
+            }
+            filled = true;
+            if place(start) < place(from) {
+                self.add((start, from));
+            }
+            if place(to) < place(end) {
+                self.add((to, end));
             }
         }
-        self.base = base;
+        filled
+    }
+
+    fn forget_before(&mut self, base: u32) {
+        let before = *self;
+        self.count = 0;
+        for &(start, end) in before.as_slice() {
+            if start.wrapping_sub(base) < MAX_WINDOW {
+                self.add((start, end));
+            }
+        }
     }
 }
 
@@ -301,10 +350,7 @@ impl Default for Sent {
             syn_start: 0,
             fin_start: 0,
             rst_start: 0,
-            retransmitted_bytes: 0,
-            retransmissions: 0,
-            out_of_order: 0,
-            zero_windows: 0,
+            seldom: None,
             base: 0,
             next: 0,
             window_min: u16::MAX,
@@ -312,8 +358,6 @@ impl Default for Sent {
             syn_ttl: 0,
             known: 0,
             window_shift: 0,
-            hole_count: 0,
-            holes: [(0, 0); MAX_HOLES],
         }
     }
 }

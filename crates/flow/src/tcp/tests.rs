@@ -233,10 +233,10 @@ proptest! {
             // Near ones, too.
             let (sequence, len) = if flags & 0x80 == 0 { (sequence >> 20, len >> 24) } else { (sequence, len) };
             state.sends(Side::A, &header(sequence, flags, 1, &[]), len, 1);
-            let Sent { base, next, holes, hole_count, .. } = state.a;
+            let Sent { base, next, ref seldom, .. } = state.a;
             let place = |sequence: u32| sequence.wrapping_sub(base);
             let mut least = 0;
-            for &(from, to) in &holes[..usize::from(hole_count)] {
+            for &(from, to) in seldom.iter().flat_map(|seldom| seldom.holes.as_slice()) {
                 prop_assert!(least <= place(from) && place(from) < place(to) && place(to) <= place(next));
                 least = place(to);
             }
