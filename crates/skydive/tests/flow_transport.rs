@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
@@ -48,6 +49,16 @@ fn heard(subscriber: &mut Talk, namespace: &str) -> Vec<String> {
     let message = subscriber.hear();
     assert_eq!((text(&message, "/Namespace"), text(&message, "/Type")), (namespace, "store"), "{message}");
     message["Obj"].as_array().unwrap().iter().map(|flow| text(flow, "/UUID").to_owned()).collect()
+}
+
+fn asked(desk: &Desk, query: &str) -> Vec<Json> {
+    let answer = desk.query(query);
+    assert_eq!(answer.status.as_u16(), 200, "{query}: {}", answer.message());
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+fn ids(flows: &[Json]) -> BTreeSet<&str> {
+    flows.iter().map(|flow| text(flow, "/UUID")).collect()
 }
 
 /// Takes messages until a flow has come.
@@ -196,6 +207,9 @@ fn an_imported_file_is_told() {
             .collect();
         assert_eq!(flows.len(), offline.len(), "{offline:?}");
         assert_eq!(counted(desk, "Imported", 1), flows.len() as u64);
+        assert_eq!(ids(&asked(desk, "G.Flows()")), ids(&offline));
+        let port = &offline[0]["Transport"]["B"];
+        assert_eq!(asked(desk, &format!("G.Flows().Has('Transport', {port}).Metrics()")).len(), 1);
 
         // By HTTP, with any content type.
         let post = |body: &str| {
@@ -218,6 +232,23 @@ fn an_imported_file_is_told() {
         let absent = host.run(&["client", "pcap", "-t", "/nowhere.pcap"]);
         assert!(!absent.status.success() && stderr(&absent).contains("/nowhere.pcap"), "{}", stderr(&absent));
         assert_eq!(counted(desk, "Imported", 1), before);
+    });
+}
+
+#[test]
+fn imported_flows_go_when_they_expire() {
+    if !require_root() {
+        return;
+    }
+    let host = Host::new("expire");
+    let _service = host.start(&["analyzer"], &[("SKYDIVE_FLOW_EXPIRE", "1"), AT_ONCE]);
+    host.ask(ANALYZER, |desk| {
+        let mut subscriber = subscribe("s", &["flow"]);
+        let file = workspace_root().join("crates/flow/tests/data/tcp/reordered.pcap");
+        let imported = host.run(&["client", "pcap", "--trace", file.to_str().unwrap()]);
+        assert!(imported.status.success(), "{}", stderr(&imported));
+        assert!(!heard(&mut subscriber, "flow").is_empty());
+        eventually("no flow", SOON, || asked(desk, "G.Flows()").is_empty().then_some(())).unwrap();
     });
 }
 
