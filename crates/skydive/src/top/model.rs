@@ -48,7 +48,8 @@ pub(super) struct FlowRow {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct InterfaceRow {
     pub(super) name: String,
-    pub(super) host: String,
+    /// Its host, and its namespace if that is not the host's own.
+    pub(super) place: String,
     pub(super) kind: String,
     pub(super) received: Rate,
     pub(super) sent: Rate,
@@ -261,7 +262,7 @@ impl Model {
             } else {
                 largest(x.bytes, y.bytes)
             };
-            by.then_with(|| (&a.host, &a.name).cmp(&(&b.host, &b.name)))
+            by.then_with(|| (&a.place, &a.name).cmp(&(&b.place, &b.name)))
         });
         self.processes.sort_by(|a, b| {
             let (x, y) = (a.received.plus(a.sent), b.received.plus(b.sent));

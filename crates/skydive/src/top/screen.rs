@@ -202,7 +202,7 @@ const FLOW_COLUMNS: [Column; 9] = [
 ];
 const INTERFACE_COLUMNS: [Column; 8] = [
     Column::Text("interface", 3),
-    Column::Text("host", 3),
+    Column::Text("host/namespace", 3),
     Column::Text("type", 2),
     Column::Number("in/s", 9),
     Column::Number("out/s", 9),
@@ -271,7 +271,7 @@ pub(super) fn flow_cells(row: &FlowRow) -> Vec<String> {
 fn interface_cells(row: &InterfaceRow) -> Vec<String> {
     vec![
         harmless(&row.name),
-        harmless(&row.host),
+        harmless(&row.place),
         harmless(&row.kind),
         speed(row.received.bytes),
         speed(row.sent.bytes),

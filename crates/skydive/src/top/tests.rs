@@ -46,7 +46,7 @@ fn model(second: &[(u16, u64)]) -> Model {
     let captured = [("tid".into(), "h:eth0".to_owned())].into_iter().collect();
     let interfaces = vec![InterfaceRow {
         name: "eth0".to_owned(),
-        host: "h".to_owned(),
+        place: "h".to_owned(),
         received: Rate { bytes: 1_500_000.0, packets: 9.0 },
         ..InterfaceRow::default()
     }];
