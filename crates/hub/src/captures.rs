@@ -14,13 +14,13 @@ mod wanted;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{Ended, LiveGraph, Notices, Stopped};
+use skydive_api::{Ended, FollowedQuery, LiveGraph, Notices, Stopped};
 use skydive_graph::{GraphEvent, key};
 use skydive_proto::{
     Capture, Changes, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError,
     namespace,
 };
-use skydive_query::{Limits, ParseError, check_packet_filter, parse};
+use skydive_query::{Limits, check_packet_filter};
 use skydive_value::{Clock, Id, SmolStr};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -133,12 +133,17 @@ impl Captures {
     }
 
     /// Whether a capture that nobody has checked has a query, and a filter if any.
-    fn check(&self, capture: &Capture) -> Result<(), ParseError> {
-        parse(&capture.gremlin_query, &self.limits)?;
+    fn check(&self, capture: &Capture) -> Result<(), String> {
+        self.query(capture)?;
         if !capture.bpf_filter.is_empty() {
-            check_packet_filter(&capture.bpf_filter)?;
+            check_packet_filter(&capture.bpf_filter).map_err(|fault| fault.to_string())?;
         }
         Ok(())
+    }
+
+    fn query(&self, capture: &Capture) -> Result<FollowedQuery, String> {
+        let query = FollowedQuery::read(&capture.gremlin_query, &self.limits, self.clock.now());
+        query.map_err(|fault| fault.to_string())
     }
 
     /// Reads all captures anew.
@@ -172,7 +177,7 @@ impl Captures {
     fn add(&self, resource: &Resource, engine: &mut Engine) {
         let capture = Capture::decode(resource.json.as_bytes()).map_err(|fault| fault.to_string());
         let read = capture.and_then(|capture| {
-            let query = parse(&capture.gremlin_query, &self.limits).map_err(|fault| fault.to_string())?;
+            let query = self.query(&capture)?;
             Ok((capture, query))
         });
         match read {

@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{Ended, LiveGraph, Stopped};
+use skydive_api::{Ended, FollowedQuery, LiveGraph, Stopped};
 use skydive_graph::{GraphEvent, Mutation, Snapshot};
 use skydive_proto::{Changes, EdgeRule, NodeRule, Resource, ResourceChange, ResourceStore, StoreError};
-use skydive_query::{Cx, Limits, Query, Stop, parse};
-use skydive_value::{Clock, SmolStr};
+use skydive_query::{Cx, Limits, Stop};
+use skydive_value::{Clock, SmolStr, Timestamp};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,8 +40,8 @@ pub(crate) struct Rules {
 /// A rule that can be applied.
 #[derive(Debug)]
 enum Rule {
-    Node { rule: NodeRule, query: Option<Query> },
-    Edge { rule: EdgeRule, src: Query, dst: Query },
+    Node { rule: NodeRule, query: Option<FollowedQuery> },
+    Edge { rule: EdgeRule, src: FollowedQuery, dst: FollowedQuery },
 }
 
 /// The rules in force, in the order in which they were stored.
@@ -177,7 +177,7 @@ impl Rules {
         *seen = listing.revision;
         book.forget_kind(kind);
         for resource in listing.resources {
-            book.add(kind, &resource, &self.limits);
+            self.add(kind, &resource, book);
         }
         Ok(())
     }
@@ -195,13 +195,23 @@ impl Rules {
                 *seen = revision;
                 for change in changes {
                     match change {
-                        ResourceChange::Stored(resource) => book.add(kind, &resource, &self.limits),
+                        ResourceChange::Stored(resource) => self.add(kind, &resource, book),
                         ResourceChange::Removed(resource) => book.remove(&(kind, resource.id)),
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn add(&self, kind: &'static str, resource: &Resource, book: &mut Book) {
+        let name = (kind, resource.id.clone());
+        book.remove(&name);
+        match Rule::read(kind, resource, &self.limits, self.clock.now()) {
+            Ok(rule) => book.add(name, resource.revision, rule),
+            // It was checked when it was made, by an earlier version perhaps.
+            Err(why) => tracing::warn!(kind, id = %resource.id, why, "rule cannot be applied"),
+        }
     }
 }
 
@@ -221,17 +231,9 @@ fn concerns(event: &GraphEvent) -> bool {
 }
 
 impl Book {
-    fn add(&mut self, kind: &'static str, resource: &Resource, limits: &Limits) {
-        let name = (kind, resource.id.clone());
-        self.remove(&name);
-        match Rule::read(kind, resource, limits) {
-            Ok(rule) => {
-                self.rules.insert(resource.revision, (name.clone(), Arc::new(rule)));
-                self.by_name.insert(name, resource.revision);
-            }
-            // It was checked when it was made, by an earlier version perhaps.
-            Err(why) => tracing::warn!(kind, id = %resource.id, why, "rule cannot be applied"),
-        }
+    fn add(&mut self, name: Name, revision: u64, rule: Rule) {
+        self.rules.insert(revision, (name.clone(), Arc::new(rule)));
+        self.by_name.insert(name, revision);
     }
 
     fn remove(&mut self, name: &Name) {
@@ -251,8 +253,8 @@ impl Book {
 }
 
 impl Rule {
-    fn read(kind: &str, resource: &Resource, limits: &Limits) -> Result<Self, String> {
-        let query = |text: &str| parse(text, limits).map_err(|fault| fault.to_string());
+    fn read(kind: &str, resource: &Resource, limits: &Limits, now: Timestamp) -> Result<Self, String> {
+        let query = |text: &str| FollowedQuery::read(text, limits, now).map_err(|fault| fault.to_string());
         let json = resource.json.as_bytes();
         if kind == NODE {
             let rule = NodeRule::decode(json).map_err(|fault| fault.to_string())?;

@@ -3,7 +3,7 @@
 use skydive_graph::{ReadCount, Snapshot, key};
 use skydive_proto::{Capture, Example, Limits, Shape};
 use skydive_query::check_packet_filter;
-use skydive_value::{Filter, Path, Value};
+use skydive_value::{Filter, Path, Timestamp, Value};
 
 use super::kind::{Read, ResourceKind, Submitted, check_query};
 use super::{Life, Subject, endpoint};
@@ -56,8 +56,8 @@ fn read(json: &[u8]) -> Read {
 }
 
 impl Submitted for Capture {
-    fn check(&self, limits: &Limits) -> Result<(), String> {
-        check_query("GremlinQuery", &self.gremlin_query, limits)?;
+    fn check(&self, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        check_query("GremlinQuery", &self.gremlin_query, limits, now)?;
         if !self.bpf_filter.is_empty() {
             check_packet_filter(&self.bpf_filter)
                 .map_err(|fault| format!("BPFFilter: Not a valid BPF expression: {fault}"))?;
@@ -170,10 +170,12 @@ mod tests {
             ),
         ] {
             let json = format!(r#"{{"GremlinQuery":"G.V()"{members}}}"#);
-            let found = read(json.as_bytes()).unwrap().check(&Limits::default());
+            let found = read(json.as_bytes()).unwrap().check(&Limits::default(), Timestamp::EPOCH);
             assert_eq!(found, expected, "{json}");
         }
-        let check = |json: &str| read(json.as_bytes()).unwrap().check(&Limits::default()).unwrap_err();
+        let check = |json: &str| {
+            read(json.as_bytes()).unwrap().check(&Limits::default(), Timestamp::EPOCH).unwrap_err()
+        };
         let query = check("{}");
         assert!(query.starts_with("GremlinQuery: Not a valid Gremlin expression: "), "{query}");
         let filter = check(r#"{"GremlinQuery":"G","BPFFilter":"tcp port"}"#);

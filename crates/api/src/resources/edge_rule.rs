@@ -1,6 +1,7 @@
 //! `/api/edgerule`: nodes to be linked.
 
 use skydive_proto::{EdgeRule, Example, Limits, Shape};
+use skydive_value::Timestamp;
 
 use super::kind::{Read, ResourceKind, Submitted, check_query};
 use super::{Life, Subject, endpoint};
@@ -25,9 +26,9 @@ fn read(json: &[u8]) -> Read {
 }
 
 impl Submitted for EdgeRule {
-    fn check(&self, limits: &Limits) -> Result<(), String> {
-        check_query("Src", &self.src, limits)?;
-        check_query("Dst", &self.dst, limits)?;
+    fn check(&self, limits: &Limits, now: Timestamp) -> Result<(), String> {
+        check_query("Src", &self.src, limits, now)?;
+        check_query("Dst", &self.dst, limits, now)?;
         self.check_shape().map_err(|fault| fault.to_string())
     }
 
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn both_ends_are_queries_and_the_relation_is_required() {
-        let check = |json: &str| read(json.as_bytes()).unwrap().check(&Limits::default());
+        let check = |json: &str| read(json.as_bytes()).unwrap().check(&Limits::default(), Timestamp::EPOCH);
         let good = r#"{"Src":"G.V()","Dst":"G.V()","Metadata":{"RelationType":"layer2"}}"#;
         assert_eq!(check(good), Ok(()));
         assert!(

@@ -2,9 +2,10 @@
 
 use skydive_graph::Snapshot;
 use skydive_proto::Limits;
-use skydive_query::parse;
+use skydive_value::Timestamp;
 
 use super::{Endpoint, Subject, capture, edge_rule, node_rule};
+use crate::FollowedQuery;
 
 /// A kind of resource.
 pub(crate) struct ResourceKind {
@@ -29,8 +30,8 @@ pub(crate) type Read = Result<Box<dyn Submitted>, String>;
 
 /// A resource that a client wants to make, or has changed.
 pub(crate) trait Submitted: Send {
-    /// What is wrong with it, as clients are told: fields first, then its shape, then the whole.
-    fn check(&self, limits: &Limits) -> Result<(), String>;
+    /// What is wrong with it at `now`, as clients are told: fields first, then its shape, then the whole.
+    fn check(&self, limits: &Limits, now: Timestamp) -> Result<(), String>;
 
     /// Its JSON under an id.
     fn named(&mut self, id: &str) -> Result<String, serde_json::Error>;
@@ -44,10 +45,10 @@ pub(crate) trait Submitted: Send {
 /// All kinds.
 pub(crate) const RESOURCES: &[ResourceKind] = &[capture::KIND, edge_rule::KIND, node_rule::KIND];
 
-/// Whether the text of a field is a query.
-pub(super) fn check_query(field: &str, text: &str, limits: &Limits) -> Result<(), String> {
+/// Whether the text of a field is a query whose nodes can be followed.
+pub(super) fn check_query(field: &str, text: &str, limits: &Limits, now: Timestamp) -> Result<(), String> {
     let limits = skydive_query::Limits { max_query_bytes: limits.query_bytes, max_steps: limits.query_steps };
-    match parse(text, &limits) {
+    match FollowedQuery::read(text, &limits, now) {
         Ok(_) => Ok(()),
         Err(fault) => Err(format!("{field}: Not a valid Gremlin expression: {fault}")),
     }
@@ -66,7 +67,7 @@ mod tests {
             assert!(title.starts_with(char::is_uppercase) && title.eq_ignore_ascii_case(name));
             assert_eq!(RESOURCES.iter().filter(|other| other.endpoint.name == name).count(), 1);
             let mut empty = (kind.read)(b"{}").unwrap();
-            assert!(empty.check(&Limits::default()).is_err(), "{name}");
+            assert!(empty.check(&Limits::default(), Timestamp::EPOCH).is_err(), "{name}");
             assert!(empty.named("i").unwrap().starts_with(r#"{"UUID":"i","#), "{name}");
             assert!((kind.read)(b"[]").is_err(), "{name}");
         }

@@ -1,6 +1,7 @@
 //! `/api/noderule`: nodes to be made, and metadata to be set.
 
 use skydive_proto::{Example, Limits, NodeRule, Shape};
+use skydive_value::Timestamp;
 
 use super::kind::{Read, ResourceKind, Submitted, check_query};
 use super::{Life, Subject, endpoint};
@@ -25,12 +26,12 @@ fn read(json: &[u8]) -> Read {
 }
 
 impl Submitted for NodeRule {
-    fn check(&self, limits: &Limits) -> Result<(), String> {
+    fn check(&self, limits: &Limits, now: Timestamp) -> Result<(), String> {
         if self.action().is_none() {
             return Err("Action: regular expression mismatch".to_owned());
         }
         if !self.query.trim().is_empty() {
-            check_query("Query", &self.query, limits)?;
+            check_query("Query", &self.query, limits, now)?;
         }
         self.check_shape().map_err(|fault| fault.to_string())?;
         if self.changes_identity() {
@@ -71,7 +72,7 @@ mod tests {
                      (root): Must validate at least one schema (anyOf)"),
             ),
         ] {
-            let found = read(json.as_bytes()).unwrap().check(&Limits::default());
+            let found = read(json.as_bytes()).unwrap().check(&Limits::default(), Timestamp::EPOCH);
             assert_eq!(
                 found.as_ref().map_err(String::as_str),
                 expected.as_ref().map_err(|text| *text),

@@ -41,7 +41,7 @@ impl Stored {
 
     async fn make(&self, submission: Submission) -> Result<Bytes, Refusal> {
         let mut submitted = (self.kind.read)(&submission.json).map_err(Refusal::Malformed)?;
-        submitted.check(&self.limits).map_err(Refusal::Wrong)?;
+        submitted.check(&self.limits, self.clock.now()).map_err(Refusal::Wrong)?;
         let expires_at = submission.expiry(self.clock.now())?;
         let id = SmolStr::from(Id::random().to_string());
         let json = submitted.named(&id).map_err(|fault| Refusal::Wrong(fault.to_string()))?;
@@ -62,7 +62,7 @@ impl Stored {
         let document = serde_json::from_str(&known.json).map_err(cannot_read)?;
         let patched = apply_patch(document, body)?;
         let patched = (self.kind.read)(patched.to_string().as_bytes()).map_err(cannot_read)?;
-        patched.check(&self.limits).map_err(not_valid)?;
+        patched.check(&self.limits, self.clock.now()).map_err(not_valid)?;
         Err(cannot_update("resource not updatable"))
     }
 }

@@ -116,6 +116,18 @@ async fn bodies_are_read_leniently_and_checked_in_order() {
         ("/api/noderule", r#"{"Action":1}"#, "invalid type: integer", true),
         ("/api/noderule", "{}", "Action: regular expression mismatch", false),
         ("/api/edgerule", "{}", "Src: Not a valid Gremlin expression: ", false),
+        (
+            "/api/noderule",
+            r#"{"Action":"update","Query":"G.Flows().Nodes()","Metadata":{"A":1}}"#,
+            "Query: Not a valid Gremlin expression: it asks for flows, ",
+            false,
+        ),
+        (
+            "/api/edgerule",
+            r#"{"Src":"G.V()","Dst":"G.Flows().CaptureNode()","Metadata":{"RelationType":"layer2"}}"#,
+            "Dst: Not a valid Gremlin expression: it asks for flows, ",
+            false,
+        ),
         ("/api/node", r#"{"Metadata":{}}"#, "No ID found for graph element", true),
         ("/api/node", r#"{"ID":"a"}"#, "invalid schema: ", false),
         ("/api/edge", r#"{"ID":"a","Child":"c"}"#, "parent ID wrong format", true),
@@ -410,6 +422,19 @@ async fn captures_are_checked_counted_and_there_once() {
     for (body, beginning) in [
         (json!({}), "GremlinQuery: Not a valid Gremlin expression: "),
         (json!({"GremlinQuery": "G.V("}), "GremlinQuery: Not a valid Gremlin expression: "),
+        (
+            json!({"GremlinQuery": "G.V().Flows().Hops()"}),
+            "GremlinQuery: Not a valid Gremlin expression: it asks for flows, which change without a change of the \
+             topology and cannot be followed: choose the nodes by what they are, as G.V().Has('Name','eth0') does",
+        ),
+        (
+            json!({"GremlinQuery": "G.At('-1h').V()"}),
+            "GremlinQuery: Not a valid Gremlin expression: it asks for the past, which cannot be followed",
+        ),
+        (
+            json!({"GremlinQuery": "G.V().Count()"}),
+            "GremlinQuery: Not a valid Gremlin expression: its answer (number) has no nodes: choose nodes",
+        ),
         (
             json!({"GremlinQuery": "G.V()", "BPFFilter": "tcp port"}),
             "BPFFilter: Not a valid BPF expression: ",

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::Notices;
+use skydive_api::{FollowedQuery, Notices};
 use skydive_graph::Snapshot;
 use skydive_proto::{Capture, NodeCapture, on_demand_type};
-use skydive_query::{Cx, Query};
+use skydive_query::Cx;
 use skydive_value::{SmolStr, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn add(&mut self, id: SmolStr, capture: Capture, query: Query) {
+    pub(super) fn add(&mut self, id: SmolStr, capture: Capture, query: FollowedQuery) {
         tell(&self.notices, on_demand_type::ADDED, &capture);
         self.captures.insert(id, Arc::new(Known { capture, query }));
     }

@@ -345,7 +345,7 @@ async fn a_look_at_many_captures_is_short() {
     let snapshot = rig.live.snapshot().await.unwrap();
     let known = |n: usize| {
         let gremlin_query = format!("G.V().Has('Name','veth{n}')");
-        let query = parse(&gremlin_query, &Limits::default()).unwrap();
+        let query = FollowedQuery::read(&gremlin_query, &Limits::default(), Timestamp::EPOCH).unwrap();
         (
             SmolStr::from(n.to_string()),
             Arc::new(wanted::Known { capture: Capture { gremlin_query, ..Capture::default() }, query }),

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use skydive_api::FollowedQuery;
 use skydive_graph::{Node, ReadCount, Snapshot, key};
 use skydive_proto::Capture;
-use skydive_query::{CAPTURABLE, Cx, Query, Rows, View, execute_on};
+use skydive_query::{CAPTURABLE, Cx, View};
 use skydive_value::{Filter, Id, Path, SmolStr, Value};
 
 /// A capture and what gives its nodes.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) capture: Capture,
-    pub(super) query: Query,
+    pub(super) query: FollowedQuery,
 }
 
 /// A capture on a node.
@@ -62,9 +63,13 @@ pub(super) fn look(captures: &BTreeMap<SmolStr, Arc<Known>>, snapshot: Snapshot,
     }
     let view = View::whole(snapshot);
     for (id, known) in captures {
-        let Some(nodes) = nodes_of(known, &view, cx) else {
-            found.unknown.insert(id.clone());
-            continue;
+        let nodes = match known.query.nodes(&view, cx) {
+            Ok(nodes) => nodes,
+            Err(fault) => {
+                tracing::debug!(capture = %id, %fault, "the query of a capture has no answer");
+                found.unknown.insert(id.clone());
+                continue;
+            }
         };
         for node in nodes {
             let node_type = node.metadata.text(key::TYPE).unwrap_or_default();
@@ -92,25 +97,6 @@ pub(super) fn look(captures: &BTreeMap<SmolStr, Arc<Known>>, snapshot: Snapshot,
         }
     }
     found
-}
-
-/// The nodes that a capture's query gives, each once; `None` when it has no answer.
-fn nodes_of(known: &Known, view: &View, cx: &Cx) -> Option<Vec<Arc<Node>>> {
-    let nodes = match execute_on(&known.query, view, cx) {
-        Ok(answer) => match answer.rows {
-            Rows::Nodes(nodes) => nodes,
-            Rows::Paths(paths) => paths.into_iter().flatten().collect(),
-            _ => Vec::new(),
-        },
-        Err(fault) => {
-            tracing::debug!(capture = known.capture.uuid, %fault, "the query of a capture has no answer");
-            // A node that a query names and that is not there is no node.
-            let is_absent = matches!(fault, skydive_query::QueryError::NoNode(_));
-            return is_absent.then(Vec::new);
-        }
-    };
-    let mut seen = BTreeSet::new();
-    Some(nodes.into_iter().filter(|node| seen.insert(node.id.clone())).collect())
 }
 
 /// What a node says of a capture on it.

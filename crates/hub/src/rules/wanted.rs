@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use skydive_api::owns;
+use skydive_api::{FollowedQuery, owns};
 use skydive_graph::{Edge, Mutation, Node, Op, ReadCount, Snapshot, Source, key};
 use skydive_proto::{EdgeRule, NodeAction, NodeRule};
-use skydive_query::{Cx, Query, QueryError, Rows, View, execute_on};
+use skydive_query::{Cx, View};
 use skydive_value::{Id, Path, SmolStr};
 
 use super::made::{Field, Made};
@@ -85,8 +85,8 @@ impl Look<'_> {
 
     /// A node that was once updated stays so while the rule is there, whether or not the query still finds it: it may
     /// be the update itself that hides it.
-    fn want_fields(&mut self, name: &Name, rule: &NodeRule, query: Option<&Query>, known: &[&Id]) {
-        let found = match query.map(|query| self.nodes_of(query)) {
+    fn want_fields(&mut self, name: &Name, rule: &NodeRule, query: Option<&FollowedQuery>, known: &[&Id]) {
+        let found = match query.map(|query| query.nodes(&self.view, self.cx)) {
             None => Vec::new(),
             Some(Ok(nodes)) => nodes,
             Some(Err(fault)) => {
@@ -103,14 +103,14 @@ impl Look<'_> {
         }
     }
 
-    fn make_edge(&mut self, name: &Name, rule: &EdgeRule, src: &Query, dst: &Query) {
+    fn make_edge(&mut self, name: &Name, rule: &EdgeRule, src: &FollowedQuery, dst: &FollowedQuery) {
         if let Some(known) = self.before.edges.get(name)
             && self.snapshot.edge(known).is_some()
         {
             self.made.edges.insert(name.clone(), known.clone());
             return;
         }
-        let (src, dst) = match (self.nodes_of(src), self.nodes_of(dst)) {
+        let (src, dst) = match (src.nodes(&self.view, self.cx), dst.nodes(&self.view, self.cx)) {
             (Ok(src), Ok(dst)) => (src, dst),
             (Err(fault), _) | (_, Err(fault)) => {
                 tracing::debug!(%fault, rule = %name.1, "query of a rule");
@@ -144,14 +144,6 @@ impl Look<'_> {
             edges.any(|edge| edge.child().id == *to && edge.relation() == relation)
         };
         leads(src, dst) || relation == key::relation::LAYER2 && leads(dst, src)
-    }
-
-    fn nodes_of(&self, query: &Query) -> Result<Vec<Arc<Node>>, QueryError> {
-        match execute_on(query, &self.view, self.cx)?.rows {
-            Rows::Nodes(nodes) => Ok(nodes),
-            Rows::Graph(view) => Ok(view.nodes().cloned().collect()),
-            _ => Ok(Vec::new()),
-        }
     }
 
     fn set_fields(&mut self) {
@@ -206,7 +198,7 @@ fn fields_by_rule(made: &Made) -> HashMap<&Name, Vec<&Id>> {
 #[cfg(test)]
 mod tests {
     use skydive_graph::Graph;
-    use skydive_query::{Limits, parse};
+    use skydive_query::Limits;
     use skydive_value::{Map, Timestamp, Value};
 
     use super::*;
@@ -239,7 +231,7 @@ mod tests {
         }
 
         fn rule(&mut self, id: &str, json: &str) {
-            let query = |text: &str| parse(text, &Limits::default()).unwrap();
+            let query = |text: &str| FollowedQuery::read(text, &Limits::default(), Timestamp::EPOCH).unwrap();
             let rule = if json.contains("Src") {
                 let rule = EdgeRule::decode(json.as_bytes()).unwrap();
                 let (src, dst) = (query(&rule.src), query(&rule.dst));
