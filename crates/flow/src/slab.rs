@@ -1,7 +1,8 @@
 //! Places for many things of one kind, each with a number for as long as it stays.
 //!
-//! Places come in chunks that never move, so growing copies nothing. What is added goes to the lowest chunk that has
-//! room. After a peak the higher ones run empty, and the memory of a chunk that is empty is given back.
+//! Places come in chunks, of which only the first moves while it grows: a large slab that grows copies nothing. What is
+//! added goes to the lowest chunk that has room. After a peak the higher ones run empty, and the memory of a chunk that
+//! is empty is given back.
 
 use std::mem;
 
@@ -194,7 +195,10 @@ impl<T: Default> Slab<T> {
             self.free.push(Vec::new());
             self.roomy.resize(chunk / 64 + 1, 0);
         }
-        self.chunks[chunk].reserve_exact(CHUNK);
+        // The first grows as it is used: few things need little memory.
+        if chunk > 0 {
+            self.chunks[chunk].reserve_exact(CHUNK);
+        }
         self.roomy[chunk / 64] |= 1 << (chunk % 64);
         chunk
     }
