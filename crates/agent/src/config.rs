@@ -65,6 +65,8 @@ pub struct CaptureSettings {
     pub threads: usize,
     /// How many of them each capture is spread over.
     pub fanout: usize,
+    /// Captures that run at a time at most.
+    pub most: usize,
     /// Time between two samples of the counters that nodes show; no less than a second has effect.
     pub stats_update: Duration,
 }
@@ -77,6 +79,7 @@ impl Default for CaptureSettings {
             ring_bytes: CaptureConfig::RING,
             threads: 1,
             fanout: 1,
+            most: 4096,
             stats_update: Duration::from_secs(1),
         }
     }

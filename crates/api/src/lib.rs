@@ -7,6 +7,7 @@
 
 mod agent_link;
 mod backlog;
+mod capture_faults;
 mod compression;
 mod config_key;
 mod cors;
@@ -52,6 +53,7 @@ mod weight;
 
 pub use agent_link::{Agent, AgentEndpoint, AgentLink, AgentSession, Conflict};
 pub use backlog::Backlog;
+pub use capture_faults::CaptureFaults;
 pub use config_key::ConfigKeys;
 pub use elements::{Elements, owns};
 pub use flow_link::{FLOW_MESSAGE_MAX, FlowEndpoint, FlowLink};

@@ -28,11 +28,11 @@ use skydive_proto::{
 use skydive_value::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::Topology;
 use crate::permission::Guard;
 use crate::respond;
 use crate::route::Route;
 use crate::router::Serving;
+use crate::{CaptureFaults, Topology};
 use kind::{RESOURCES, ResourceKind};
 use stored::Stored;
 pub(crate) use subject::{Life, Subject};
@@ -120,12 +120,13 @@ const JSON: HeaderValue = HeaderValue::from_static(media::JSON);
 pub(crate) fn routes_of_store(
     store: &Arc<dyn ResourceStore>,
     graph: Option<&Arc<dyn Topology>>,
+    faults: &CaptureFaults,
     serving: &Arc<Serving>,
 ) -> Vec<Route> {
     let route = |kind: &'static ResourceKind| {
         let (limits, clock) = (serving.settings.limits, serving.clock.clone());
-        let (store, graph) = (store.clone(), graph.cloned());
-        let stored = Arc::new(Stored { kind, store, graph, limits, clock, making: Mutex::default() });
+        let (store, graph, faults) = (store.clone(), graph.cloned(), faults.clone());
+        let stored = Arc::new(Stored { kind, store, graph, faults, limits, clock, making: Mutex::default() });
         routes(kind.endpoint, &(kind.subject)(), stored, serving)
     };
     RESOURCES.iter().flat_map(route).collect()

@@ -21,10 +21,11 @@ use crate::filtered::Filters;
 use crate::permission::{self, Guard};
 use crate::route::Route;
 use crate::{
-    AgentEndpoint, ApiSettings, ApiTelemetry, ConfigKeys, Elements, FlowEndpoint, FlowSubscriptions, Page,
-    PcapImport, Permission, PubSub, Publications, StatusReport, Subscriptions, Topology, agent_link,
-    compression, config_key, cors, docs, elements, flow_link, flow_subscriber, identity, login, metrics,
-    openapi, page, pcap, publisher, pubsub, resources, respond, status, steps, subscriber, topology,
+    AgentEndpoint, ApiSettings, ApiTelemetry, CaptureFaults, ConfigKeys, Elements, FlowEndpoint,
+    FlowSubscriptions, Page, PcapImport, Permission, PubSub, Publications, StatusReport, Subscriptions,
+    Topology, agent_link, compression, config_key, cors, docs, elements, flow_link, flow_subscriber,
+    identity, login, metrics, openapi, page, pcap, publisher, pubsub, resources, respond, status, steps,
+    subscriber, topology,
 };
 
 /// What a server serves. Routes of absent areas do not exist.
@@ -37,6 +38,8 @@ pub struct Areas {
     pub elements: Option<Elements>,
     /// `/api/<kind>` of all kinds that a store keeps.
     pub resources: Option<Arc<dyn ResourceStore>>,
+    /// What is told of captures among them.
+    pub capture_faults: CaptureFaults,
     /// `/api/config/{key}`.
     pub config: Option<Arc<ConfigKeys>>,
     /// `/api/status`.
@@ -91,6 +94,7 @@ impl Areas {
             topology: None,
             elements: None,
             resources: None,
+            capture_faults: CaptureFaults::default(),
             config: None,
             status: None,
             subscriptions: None,
@@ -144,7 +148,9 @@ fn routes(areas: Areas, serving: &Arc<Serving>, permission: &dyn Permission) -> 
     }
     routes.extend(areas.elements.iter().flat_map(|area| elements::routes_of_graph(area, serving)));
     routes.extend(
-        areas.resources.iter().flat_map(|store| resources::routes_of_store(store, graph.as_ref(), serving)),
+        areas.resources.iter().flat_map(|store| {
+            resources::routes_of_store(store, graph.as_ref(), &areas.capture_faults, serving)
+        }),
     );
     routes.extend(areas.config.map(config_key::route));
     routes.extend(areas.status.map(status::route));

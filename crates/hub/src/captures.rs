@@ -14,7 +14,7 @@ mod wanted;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{Ended, FollowedQuery, LiveGraph, Notices, Stopped};
+use skydive_api::{CaptureFaults, Ended, FollowedQuery, LiveGraph, Notices, Stopped};
 use skydive_graph::{GraphEvent, key};
 use skydive_proto::{
     Capture, Changes, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError,
@@ -37,6 +37,7 @@ pub(crate) struct Captures {
     pub(crate) store: Arc<dyn ResourceStore>,
     pub(crate) hosts: Hosts,
     pub(crate) notices: Notices,
+    pub(crate) faults: CaptureFaults,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     /// Made at the start, if there is none like it.
@@ -71,7 +72,7 @@ impl Captures {
 
     async fn follow(&self) -> Result<(), Over> {
         self.make_startup().await?;
-        let mut engine = Engine::new(self.hosts.clone(), self.notices.clone());
+        let mut engine = Engine::new(self.hosts.clone(), self.notices.clone(), self.faults.clone());
         let mut seen = self.read(&mut engine).await?;
         let mut events = self.live.subscribe(EVENTS).await?;
         let mut not_before = Instant::now();

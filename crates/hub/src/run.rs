@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use skydive_api::{
-    AgentEndpoint, ApiTelemetry, Areas, BindError, ConfigKeys, Elements, FlowEndpoint, FlowNews,
-    FlowSubscriptions, Listener, LiveGraph, LiveOwner, NoAuth, Notices, Page, PubSub, Publications, Queries,
-    Roster, Server, Subscriptions,
+    AgentEndpoint, ApiTelemetry, Areas, BindError, CaptureFaults, ConfigKeys, Elements, FlowEndpoint,
+    FlowNews, FlowSubscriptions, Listener, LiveGraph, LiveOwner, NoAuth, Notices, Page, PubSub, Publications,
+    Queries, Roster, Server, Subscriptions,
 };
 use skydive_proto::{Identity, ResourceStore, role};
 use thiserror::Error;
@@ -112,7 +112,7 @@ impl Hub {
         let FlowSettings { buffer, delay, table, .. } = config.flows;
         let intake = FlowIntake::new(buffer, delay, news.clone(), flow_telemetry.clone());
         let imported = Imported::new(table, news.clone(), config.clock.clone(), flow_telemetry.clone());
-        let (hosts, notices) = (Hosts::default(), Notices::new());
+        let (hosts, notices, capture_faults) = (Hosts::default(), Notices::new(), CaptureFaults::default());
         let link: SharedLink =
             Arc::new(Agents { live: live.clone(), clock: config.clock.clone(), hosts: hosts.clone() });
         let flows =
@@ -131,6 +131,7 @@ impl Hub {
             ))),
             elements: Some(Elements { live: live.clone(), origin: format!("api.{}", config.host_id).into() }),
             resources: resources.clone(),
+            capture_faults: capture_faults.clone(),
             config: keys,
             status: Some(Arc::new(Report {
                 agents: agents.clone(),
@@ -166,6 +167,7 @@ impl Hub {
             store,
             hosts,
             notices,
+            faults: capture_faults,
             limits,
             clock: config.clock.clone(),
             startup: config.startup_capture.clone(),

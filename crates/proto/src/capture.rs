@@ -30,6 +30,9 @@ pub struct Capture {
     pub kind: String,
     /// Nodes on which it runs now; said by the analyzer.
     pub count: i64,
+    /// Why it does not run where it is wanted, node by node; said by the analyzer.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
     /// Port of a collector; 0 for the default.
     #[serde(skip_serializing_if = "is_zero")]
     pub port: i64,
@@ -115,6 +118,7 @@ impl Capture {
             description: members.description.unwrap_or_default(),
             kind: members.kind.unwrap_or_default(),
             count: 0,
+            error: String::new(),
             port: members.port.unwrap_or_default(),
             sampling_rate: members.sampling_rate.unwrap_or_default(),
             polling_interval: members.polling_interval.unwrap_or_default(),

@@ -155,6 +155,7 @@ fn capture_settings(config: &Resolved) -> CaptureSettings {
         threads: captures.threads,
         fanout: captures.fanout,
         stats_update: captures.stats_update,
+        ..CaptureSettings::default()
     }
 }
 

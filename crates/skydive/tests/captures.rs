@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
-use std::process::Output;
+use std::net::UdpSocket;
+use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value as Json, json};
@@ -165,6 +166,7 @@ fn captures_are_made_listed_and_deleted() {
         (&["create"][..], "--gremlin"),
         (&["create", "--gremlin", "G.V()", "--node", "x"], "--node"),
         (&["create", "--gremlin", "G.V("], "GremlinQuery: Not a valid Gremlin expression: "),
+        (&["create", "--gremlin", "G.Flows().CaptureNode()"], "it asks for flows"),
         (&["create", "--gremlin", "G.V()", "--bpf", "tcp port"], "BPFFilter: Not a valid BPF expression: "),
         (&["create", "--gremlin", "G.V()", "--type", "tap"], "Type: Not a valid capture type: tap"),
         (&["create", "--gremlin", "G.V()", "--header-size", "7"], "A valid header size is >= 14 && <= 4096"),
@@ -187,6 +189,105 @@ fn captures_are_made_listed_and_deleted() {
     let brief = json_of(&host, &["create", "--gremlin", "G.V('brief')", "--ttl", "1000"]);
     let gone = || json_of(&host, &["list"]).get(text(&brief, "/UUID")).is_none().then_some(());
     eventually("a capture to expire", SOON, gone).unwrap();
+}
+
+#[test]
+fn what_cannot_run_says_so_on_the_resource_and_the_node() {
+    if !require_root() {
+        return;
+    }
+    let host = Host::new("cap-faults");
+    host.ip("link add veth0 type veth peer name veth1");
+    let _service = host.start(&["allinone"], &[]);
+    host.ask(ANALYZER, |desk| {
+        let made =
+            |arguments: &[&str]| json_of(&host, &[&["create", "--gremlin", VETH0], arguments].concat());
+        let (good, bad) = (made(&[]), made(&["--type", "ovsmirror"]));
+        let (good, bad) = (text(&good, "/UUID"), text(&bad, "/UUID"));
+        let why = "a node of type \"veth\" has no captures of type \"ovsmirror\"";
+        let told = || {
+            let error = json_of(&host, &["get", bad]);
+            text(&error, "/Error").starts_with(&format!("veth0: {why}")).then_some(())
+        };
+        eventually("the error of the resource", SOON, told).unwrap();
+        assert_eq!(json_of(&host, &["get", bad])["Count"], 0);
+        let graph = desk.graph().unwrap();
+        let node = &graph.nodes[graph.named("veth0").unwrap()];
+        let entries = node.pointer("/Metadata/Captures").and_then(Json::as_array).unwrap();
+        let entry = entries.iter().find(|entry| text(entry, "/ID") == bad).unwrap();
+        assert!(text(entry, "/State") == "error" && text(entry, "/Error").starts_with(why), "{entry}");
+        // The other one runs, and nothing is wrong with it.
+        let active = || (json_of(&host, &["get", good])["Count"] == 1).then_some(());
+        eventually("the other capture", SOON, active).unwrap();
+        assert_eq!(json_of(&host, &["get", good]).get("Error"), None);
+        let all = json_of(&host, &["list"]);
+        assert!(text(&all[bad], "/Error").starts_with("veth0: "), "{all}");
+        assert_eq!(capture(&host, &["delete", bad]).status.code(), Some(0));
+        until(desk, "the end of the one that failed", vec![("veth0", good)]);
+    });
+}
+
+/// The address space of the agent is bounded, so that the kernel refuses to map a ring: memory itself cannot be made
+/// scarce without harm to whatever else runs, and rings are not counted by memory cgroups.
+#[test]
+fn a_ring_that_the_kernel_refuses_is_told_and_the_other_captures_go_on() {
+    const MIB: u64 = 1 << 20;
+    if !require_root() {
+        return;
+    }
+    let host = Host::new("cap-ring");
+    host.ip("link add veth0 type veth peer name veth1");
+    for link in ["lo", "veth0", "veth1"] {
+        host.ip(&format!("link set {link} up"));
+    }
+    let ring = (256 * MIB).to_string();
+    let service = host.start(&["allinone"], &[("SKYDIVE_AGENT_CAPTURE_RING_SIZE", &ring)]);
+    let bound = |soft: &str| {
+        let pid = service.pid().to_string();
+        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--as={soft}:unlimited")]).status();
+        assert!(set.unwrap().success());
+    };
+    host.ask(ANALYZER, |desk| {
+        let first = json_of(&host, &["create", "--gremlin", "G.V().Has('Name','lo')"]);
+        let first = text(&first, "/UUID");
+        until(desk, "the first capture", vec![("lo", first)]);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+        let size: u64 = size.trim().trim_end_matches(" kB").parse().unwrap();
+        bound(&(size * 1024 + 128 * MIB).to_string());
+
+        let second = json_of(&host, &["create", "--gremlin", VETH0]);
+        let second = text(&second, "/UUID");
+        let told = || {
+            let capture = json_of(&host, &["get", second]);
+            let error = text(&capture, "/Error");
+            (error.contains("no memory for a ring of 268435456 bytes")
+                && error.contains("a smaller `agent.capture.ring_size`"))
+            .then(|| error.to_owned())
+        };
+        let error = eventually("the error of the resource", SOON, told).unwrap();
+        let graph = desk.graph().unwrap();
+        let node = &graph.nodes[graph.named("veth0").unwrap()];
+        assert_eq!(format!("veth0: {}", text(node, "/Metadata/Captures/0/Error")), error);
+        assert_eq!(text(node, "/Metadata/Captures/0/State"), "error");
+
+        // The first one counts on: what comes now is among its flows.
+        host.enter(|| {
+            let from = UdpSocket::bind("127.0.0.1:0").unwrap();
+            from.send_to(b"hello", "127.0.0.1:9999").unwrap();
+        });
+        let counted = || {
+            let query = "G.Flows().Has('Transport.B', 9999).Count()";
+            (host.run(&["client", "query", query]).stdout == b"1\n").then_some(())
+        };
+        eventually("a packet of the first capture", SOON, counted).unwrap();
+
+        // It is tried again, and runs once the kernel lets it.
+        bound("unlimited");
+        until(desk, "the second capture", vec![("lo", first), ("veth0", second)]);
+        let right = || json_of(&host, &["get", second]).get("Error").is_none().then_some(());
+        eventually("no error of the resource", SOON, right).unwrap();
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use skydive_capture::{CaptureError, CaptureState, StartError};
 use skydive_proto::reason;
+use skydive_sys::RingError;
 use skydive_value::{Id, SmolStr};
 use thiserror::Error;
 
@@ -58,7 +59,7 @@ pub(crate) enum Fault {
     #[error("the node has another capture of type {0:?}")]
     OnlyOne(&'static str),
     /// The agent has as many as it takes.
-    #[error("the agent has {0} captures, which is as many as it takes")]
+    #[error("the agent has {0} captures, which is as many as it takes: another one has to end first")]
     TooMany(usize),
     /// The probes have not yet said, or cannot say, what is needed.
     #[error("the node has no {0}")]
@@ -66,9 +67,12 @@ pub(crate) enum Fault {
     /// The interface is in a namespace that is not known.
     #[error("the network namespace of the node is not known")]
     Namespace,
+    /// The kernel refuses the memory of its ring.
+    #[error("a smaller `agent.capture.ring_size`, or fewer captures, would take less memory")]
+    Memory(#[source] StartError),
     /// The capture cannot begin.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(StartError),
     /// It has begun and ended.
     #[error(transparent)]
     Ended(#[from] CaptureError),
@@ -131,6 +135,15 @@ impl Fault {
             Self::OnlyOne(_) => true,
             Self::Start(StartError::RingBytes(_)) => false,
             _ => self.status() >= 500,
+        }
+    }
+}
+
+impl From<StartError> for Fault {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Ring(RingError::NoMemory { .. }) => Self::Memory(error),
+            _ => Self::Start(error),
         }
     }
 }

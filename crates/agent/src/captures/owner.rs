@@ -96,8 +96,8 @@ enum Done {
 const LOOK: Duration = Duration::from_secs(1);
 /// Captures begun at the same time: the kernel lets them wait together.
 const BEGINS: usize = 64;
-/// Captures on a host.
-const MOST: usize = 4096;
+/// Captures that are known, whether they run or not.
+const KNOWN: usize = 16_384;
 /// Messages of the graph that wait.
 const EVENTS: usize = 10_000;
 /// Requests that are taken together.
@@ -123,8 +123,8 @@ impl Work {
         }
     }
 
-    fn len(&self) -> usize {
-        self.nodes.values().map(|on_node| on_node.tasks.len()).sum()
+    fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.nodes.values().flat_map(|on_node| &on_node.tasks)
     }
 
     fn task(&mut self, node: &Id, number: u64) -> Option<&mut Task> {
@@ -267,7 +267,7 @@ impl CaptureOwner {
             return;
         }
         let kind = kind(&capture, found.node_type()).ok();
-        let is_full = self.work.len() >= MOST;
+        let is_full = self.work.tasks().count() >= KNOWN;
         let on_node = self.work.nodes.entry(node.clone()).or_default();
         let known = on_node.tasks.iter_mut().find(|task| task.capture.uuid == capture.uuid);
         let number = match known {
@@ -288,7 +288,7 @@ impl CaptureOwner {
             },
             None if is_full => {
                 self.work.touched.insert(node);
-                let _ = reply.send(Err((&Fault::TooMany(MOST)).into()));
+                let _ = reply.send(Err((&Fault::TooMany(KNOWN)).into()));
                 return;
             }
             None => {
@@ -363,6 +363,10 @@ impl CaptureOwner {
             let namespaces = self.namespaces.borrow();
             Place::of(found, graph, &self.host, &namespaces, needs_interface(kind))?
         };
+        let others = self.work.tasks().filter(|other| other.number != number && !other.has_failed());
+        if others.count() >= self.settings.most {
+            return Err(Fault::TooMany(self.settings.most));
+        }
         let memory = self.work.memory.take();
         let planned = plan(&task.capture, kind, place, &self.settings, memory);
         let config = planned.inspect_err(|_| {
@@ -380,6 +384,8 @@ impl CaptureOwner {
         if is_news {
             tracing::warn!(capture = %uuid, node = %node, why = %refusal.why, "capture does not run");
         }
+        // Whether another one has gone from the node costs nothing to find out.
+        let pause = if matches!(fault, Fault::OnlyOne(_)) { PAUSE.0 } else { pause };
         let retry = fault.may_pass().then(|| (Instant::now() + pause, pause));
         task.state = TaskState::Failed { why: refusal.why.clone(), retry };
         task.answer(&Err(refusal));
@@ -488,7 +494,7 @@ impl CaptureOwner {
     fn publish(&self) {
         let mut all = self.work.ended.clone();
         (all.running, all.failed) = (0, 0);
-        for task in self.work.nodes.values().flat_map(|on_node| &on_node.tasks) {
+        for task in self.work.tasks() {
             match &task.state {
                 TaskState::Running { running, .. } => {
                     all.running += 1;

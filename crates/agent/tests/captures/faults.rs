@@ -162,6 +162,25 @@ async fn a_ring_that_is_refused_is_told() {
     stage.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_too_many_is_told_on_its_node_and_runs_when_there_is_room() {
+    if !require_root() {
+        return;
+    }
+    let mut stage = Stage::with(CaptureSettings { most: 1, ..CaptureSettings::default() }).await;
+    let (near, far) = (stage.near(), stage.far());
+    let (first, second) = (stage.node(&near).await, stage.node(&far).await);
+    let analyzer = &mut stage.analyzer;
+    assert_eq!(analyzer.start(&first, &capture("u")).await.0, 200);
+    let (status, error) = analyzer.start(&second, &capture("u")).await;
+    assert!(status == 500 && error.contains("has 1 captures"), "{status} {error}");
+    analyzer.entries(&second, failed("another one has to end first")).await;
+    analyzer.entries(&first, |all| all.len() == 1 && all[0]["State"] == "active").await;
+    assert_eq!(analyzer.stop(&first, &capture("u")).await.0, 200);
+    analyzer.entries(&second, |all| all.len() == 1 && all[0]["State"] == "active").await;
+    stage.end().await;
+}
+
 /// Threads inherit what they may do from the one that starts them.
 #[test]
 fn what_is_not_permitted_is_told() {

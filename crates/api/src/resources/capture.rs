@@ -7,9 +7,10 @@ use skydive_value::{Filter, Path, Timestamp, Value};
 
 use super::kind::{Read, ResourceKind, Submitted, check_query};
 use super::{Life, Subject, endpoint};
+use crate::CaptureFaults;
 
 pub(super) const KIND: ResourceKind =
-    ResourceKind { live: Some(count), ..ResourceKind::new(endpoint!("capture", "Capture"), subject, read) };
+    ResourceKind { live: Some(live), ..ResourceKind::new(endpoint!("capture", "Capture"), subject, read) };
 
 /// Kinds of captures, in the order of messages, with what they can be asked for.
 const KINDS: [(&str, Abilities); 9] = [
@@ -118,8 +119,8 @@ fn is_address(text: &str) -> bool {
     })
 }
 
-/// A capture with the number of nodes that it runs on now.
-fn count(json: &str, graph: &Snapshot) -> Option<String> {
+/// A capture with the number of nodes that it runs on now, and why it does not on others.
+fn live(json: &str, graph: &Snapshot, faults: &CaptureFaults) -> Option<String> {
     let mut capture = Capture::decode(json.as_bytes()).ok()?;
     let (captured, reads) = (Filter::present(Path::from(key::CAPTURES)), ReadCount::default());
     let is_active = |entry: &Value| {
@@ -132,6 +133,7 @@ fn count(json: &str, graph: &Snapshot) -> Option<String> {
     let counted: usize =
         graph.find_nodes(&captured, &reads).map(|node| entries(node.metadata.get(key::CAPTURES))).sum();
     capture.count = counted as i64;
+    capture.error = faults.of(&capture.uuid).unwrap_or_default();
     serde_json::to_string(&capture).ok()
 }
 

@@ -5,7 +5,7 @@ use skydive_proto::Limits;
 use skydive_value::Timestamp;
 
 use super::{Endpoint, Subject, capture, edge_rule, node_rule};
-use crate::FollowedQuery;
+use crate::{CaptureFaults, FollowedQuery};
 
 /// A kind of resource.
 pub(crate) struct ResourceKind {
@@ -14,8 +14,8 @@ pub(crate) struct ResourceKind {
     pub(crate) subject: fn() -> Subject,
     /// Reads one from JSON; what is absent gets its default. Errors are those of the decoder.
     pub(crate) read: fn(&[u8]) -> Read,
-    /// What is told of one that is kept, from its JSON and the graph of now; `None` when it is told as it is kept.
-    pub(crate) live: Option<fn(&str, &Snapshot) -> Option<String>>,
+    /// What is told of one that is kept; `None` when it is told as it is kept.
+    pub(crate) live: Option<Live>,
 }
 
 impl ResourceKind {
@@ -24,6 +24,9 @@ impl ResourceKind {
         Self { endpoint, subject, read, live: None }
     }
 }
+
+/// What is told of a resource, from its JSON, the graph of now and what is wrong with captures.
+pub(crate) type Live = fn(&str, &Snapshot, &CaptureFaults) -> Option<String>;
 
 /// A resource as it was read.
 pub(crate) type Read = Result<Box<dyn Submitted>, String>;

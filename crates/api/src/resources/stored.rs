@@ -9,7 +9,7 @@ use skydive_value::{Clock, Id, SmolStr};
 use tokio::sync::Mutex;
 
 use super::kind::ResourceKind;
-use crate::Topology;
+use crate::{CaptureFaults, Topology};
 
 use super::{
     Collection, Listed, Patched, Refusal, Submission, apply_patch, cannot_read, cannot_update, not_valid,
@@ -21,6 +21,7 @@ pub(super) struct Stored {
     pub(super) store: Arc<dyn ResourceStore>,
     /// What resources are told with.
     pub(super) graph: Option<Arc<dyn Topology>>,
+    pub(super) faults: CaptureFaults,
     pub(super) limits: Limits,
     pub(super) clock: Clock,
     /// One is made at a time, so that of two that are alike one is refused.
@@ -36,7 +37,7 @@ impl Stored {
     async fn live(&self) -> Option<impl Fn(&str) -> Option<String>> {
         let (live, graph) = (self.kind.live?, self.graph.as_ref()?);
         let graph = graph.graph().await.ok()?;
-        Some(move |json: &str| live(json, &graph))
+        Some(move |json: &str| live(json, &graph, &self.faults))
     }
 
     async fn make(&self, submission: Submission) -> Result<Bytes, Refusal> {

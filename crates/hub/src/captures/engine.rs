@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{FollowedQuery, Notices};
+use skydive_api::{CaptureFaults, FollowedQuery, Notices};
 use skydive_graph::Snapshot;
 use skydive_proto::{Capture, NodeCapture, on_demand_type};
 use skydive_query::Cx;
@@ -13,13 +13,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::tell;
-use super::wanted::{Found, Known, Place, look};
+use super::wanted::{Found, Known, Place, Spot, look};
 use crate::hosts::Hosts;
 
 /// Captures, and what is under way because of them.
 pub(super) struct Engine {
     hosts: Hosts,
     notices: Notices,
+    /// What is told of captures that do not run.
+    faults: CaptureFaults,
     captures: BTreeMap<SmolStr, Arc<Known>>,
     /// Captures that were removed and may run on: what they were, for the agents.
     removed: HashMap<SmolStr, Capture>,
@@ -31,21 +33,26 @@ pub(super) struct Engine {
     later: BTreeMap<Place, Later>,
     /// Since when a capture runs where it is not wanted.
     unwanted: BTreeMap<Place, Instant>,
-    /// Where captures ran at the last look.
-    there: BTreeSet<Place>,
+    /// Where captures ran, or had failed, at the last look.
+    there: BTreeMap<Place, Spot>,
+    /// What was wrong with whole captures.
+    broken: BTreeMap<SmolStr, String>,
     /// When that was.
     looked_at: Instant,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Later {
     until: Instant,
     pause: Duration,
+    /// The node, and why it is waited.
+    why: Option<(SmolStr, String)>,
 }
 
 #[derive(Debug)]
 struct Answered {
     place: Place,
+    name: SmolStr,
     is_start: bool,
     done: Result<(), String>,
 }
@@ -66,19 +73,23 @@ const GRACE: Duration = Duration::from_secs(5);
 const LOOK_DEADLINE: Duration = Duration::from_secs(20);
 /// Captures that were removed and are remembered.
 const REMOVED: usize = 1024;
+/// Nodes of a capture whose errors are told.
+const TOLD: usize = 3;
 
 impl Engine {
-    pub(super) fn new(hosts: Hosts, notices: Notices) -> Self {
+    pub(super) fn new(hosts: Hosts, notices: Notices, faults: CaptureFaults) -> Self {
         Self {
             hosts,
             notices,
+            faults,
             captures: BTreeMap::new(),
             removed: HashMap::new(),
             asking: JoinSet::new(),
             asked: BTreeSet::new(),
             later: BTreeMap::new(),
             unwanted: BTreeMap::new(),
-            there: BTreeSet::new(),
+            there: BTreeMap::new(),
+            broken: BTreeMap::new(),
             looked_at: Instant::now(),
         }
     }
@@ -120,7 +131,7 @@ impl Engine {
     pub(super) async fn answered(&mut self) {
         let Some(answered) = self.asking.join_next().await else { return std::future::pending().await };
         // A question that ended by a defect is found missing at the next look.
-        let Ok(Answered { place, is_start, done }) = answered else {
+        let Ok(Answered { place, name, is_start, done }) = answered else {
             self.asked.clear();
             return;
         };
@@ -135,17 +146,22 @@ impl Engine {
             Ok(()) => {
                 if is_start {
                     // It may go before the next look.
-                    self.there.insert(place.clone());
+                    let spot = Spot { host: SmolStr::default(), name, error: None };
+                    self.there.insert(place.clone(), spot);
                 }
                 // Not asked again before the graph had time to show it.
-                self.later.insert(place, Later { until: now + SHOWN, pause: Duration::ZERO });
+                self.later.insert(place, Later { until: now + SHOWN, pause: Duration::ZERO, why: None });
             }
             Err(why) => {
                 let before = self.later.get(&place).map_or(Duration::ZERO, |later| later.pause);
                 let pause = (before * 2).clamp(AGAIN, LONGEST);
                 tracing::warn!(capture = %place.0, node = %place.1, why, ?pause, is_start, "capture: the agent did not do it");
-                self.later.insert(place, Later { until: now + pause, pause });
+                let why = is_start.then_some((name, why));
+                self.later.insert(place, Later { until: now + pause, pause, why });
             }
+        }
+        if self.asking.is_empty() {
+            self.tell_faults();
         }
     }
 
@@ -170,25 +186,31 @@ impl Engine {
 
     fn follow(&mut self, found: &Found) {
         let now = Instant::now();
-        for gone in self.there.iter().filter(|place| !found.there.contains_key(*place)) {
+        for gone in self.there.keys().filter(|place| !found.there.contains_key(*place)) {
             if let Some(known) = self.captures.get(&gone.0) {
                 tell(&self.notices, on_demand_type::NODE_UPDATED, &known.capture);
             }
         }
-        self.there = found.there.keys().cloned().collect();
+        self.there.clone_from(&found.there);
+        self.broken = found
+            .unknown
+            .iter()
+            .chain(&found.impossible)
+            .map(|(id, why)| (id.clone(), why.clone()))
+            .collect();
         self.looked_at = now;
         // What is as it was asked for is done with; what nobody wants any more too.
         self.later.retain(|place, _| found.wanted.contains_key(place) != found.there.contains_key(place));
-        for (place, host) in &found.wanted {
+        for (place, spot) in &found.wanted {
             if !found.there.contains_key(place)
                 && let Some(known) = self.captures.get(&place.0).cloned()
             {
-                self.ask(place, host, &known.capture, true, now);
+                self.ask(place, spot, &known.capture, true, now);
             }
         }
         self.unwanted.retain(|place, _| found.there.contains_key(place) && !found.wanted.contains_key(place));
-        for (place, host) in &found.there {
-            if found.wanted.contains_key(place) || found.unknown.contains(&place.0) {
+        for (place, spot) in &found.there {
+            if found.wanted.contains_key(place) || found.unknown.contains_key(&place.0) {
                 continue;
             }
             match self.captures.get(&place.0).cloned() {
@@ -196,25 +218,58 @@ impl Engine {
                     let since = *self.unwanted.entry(place.clone()).or_insert(now);
                     if now >= since + GRACE {
                         self.unwanted.remove(place);
-                        self.ask(place, host, &known.capture, false, now);
+                        self.ask(place, spot, &known.capture, false, now);
                     }
                 }
                 None => {
                     let unknown = || Capture { uuid: place.0.to_string(), ..Capture::default() };
                     let capture = self.removed.get(&place.0).cloned().unwrap_or_else(unknown);
-                    self.ask(place, host, &capture, false, now);
+                    self.ask(place, spot, &capture, false, now);
                 }
             }
         }
         let left: BTreeSet<&SmolStr> = found.there.keys().map(|(capture, _)| capture).collect();
         self.removed.retain(|id, _| left.contains(id));
+        self.tell_faults();
     }
 
-    fn ask(&mut self, place: &Place, host: &SmolStr, capture: &Capture, is_start: bool, now: Instant) {
+    /// Tells why captures do not run where they are wanted: what nodes say, and what agents could not have nodes say.
+    fn tell_faults(&self) {
+        let mut faults: HashMap<SmolStr, Vec<String>> = HashMap::new();
+        let on_nodes = self
+            .there
+            .iter()
+            .filter_map(|(place, spot)| Some((place, &spot.name, spot.error.as_ref()?.as_str())));
+        let of_agents = self.later.iter().filter_map(|(place, later)| {
+            let (name, why) = later.why.as_ref()?;
+            Some((place, name, why.as_str()))
+        });
+        for (id, why) in &self.broken {
+            faults.entry(id.clone()).or_default().push(why.clone());
+        }
+        for ((id, _), name, why) in on_nodes.chain(of_agents) {
+            let told = faults.entry(id.clone()).or_default();
+            // What is beyond is counted alone.
+            told.push(if told.len() < TOLD { format!("{name}: {why}") } else { String::new() });
+        }
+        let text = |(id, mut told): (SmolStr, Vec<String>)| {
+            let more = told.split_off(told.len().min(TOLD)).len();
+            let more = (more > 0).then(|| format!("and {more} more"));
+            (id, told.into_iter().chain(more).collect::<Vec<_>>().join("; "))
+        };
+        self.faults.replace(faults.into_iter().map(text).collect());
+    }
+
+    fn ask(&mut self, place: &Place, spot: &Spot, capture: &Capture, is_start: bool, now: Instant) {
+        let Spot { host, name, .. } = spot;
         let is_later = self.later.get(place).is_some_and(|later| later.until > now);
         if is_later || self.asking.len() >= ASKED || self.asked.contains(place) {
             if self.asking.len() >= ASKED {
-                self.later.entry(place.clone()).or_insert(Later { until: now + AGAIN, pause: AGAIN });
+                self.later.entry(place.clone()).or_insert(Later {
+                    until: now + AGAIN,
+                    pause: AGAIN,
+                    why: None,
+                });
             }
             return;
         }
@@ -225,7 +280,7 @@ impl Engine {
         self.asked.insert(place.clone());
         let kind = if is_start { on_demand_type::START } else { on_demand_type::STOP };
         let question = NodeCapture { node: place.1.clone(), capture: capture.clone() }.to_envelope(kind);
-        let (hosts, host, place) = (self.hosts.clone(), host.clone(), place.clone());
+        let (hosts, host, place, name) = (self.hosts.clone(), host.clone(), place.clone(), name.clone());
         self.asking.spawn(async move {
             let done =
                 match hosts.ask(&host, question, DEADLINE).await {
@@ -236,7 +291,7 @@ impl Engine {
                         .unwrap_or_else(|| format!("status {}", answer.status))),
                     Err(error) => Err(error.to_string()),
                 };
-            Answered { place, is_start, done }
+            Answered { place, name, is_start, done }
         });
     }
 }

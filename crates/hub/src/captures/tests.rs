@@ -23,6 +23,7 @@ struct Rig {
     store: Arc<Resources>,
     hosts: Hosts,
     notices: Notices,
+    faults: CaptureFaults,
     told: broadcast::Receiver<Arc<Envelope>>,
     said: mpsc::Receiver<Said>,
     say: mpsc::Sender<Said>,
@@ -55,6 +56,7 @@ impl Rig {
             hosts: Hosts::default(),
             told: notices.listen(),
             notices,
+            faults: CaptureFaults::default(),
             said,
             say,
             stop,
@@ -68,6 +70,7 @@ impl Rig {
             store: self.store.clone(),
             hosts: self.hosts.clone(),
             notices: self.notices.clone(),
+            faults: self.faults.clone(),
             limits: Limits::default(),
             clock: clock(),
             startup,
@@ -127,6 +130,14 @@ impl Rig {
 
     async fn expect(&mut self, kind: &str, capture: &str, node: &str) {
         assert_eq!(self.asked().await, (kind.to_owned(), capture.to_owned(), node.to_owned()));
+    }
+
+    /// What is wrong with a capture, once it is as wanted.
+    async fn fault(&self, id: &str, wanted: impl Fn(&str) -> bool) -> String {
+        timeout(LONG, self.faults.until(|faults| wanted(faults.get(id).map_or("", String::as_str))))
+            .await
+            .unwrap();
+        self.faults.of(id).unwrap_or_default()
     }
 
     /// The next notice: its type and the capture.
@@ -260,31 +271,62 @@ async fn captures_that_nobody_made_are_ended() {
 }
 
 #[tokio::test]
-async fn kinds_that_are_there_once_take_turns() {
+async fn kinds_are_wanted_where_nodes_have_them() {
     let mut rig = Rig::new();
     let _agent = rig.agent("h", &Failures::default());
-    rig.apply(vec![add("a", "veth0", "veth", "h"), add("br", "br0", "ovsbridge", "h")]).await;
+    rig.apply(vec![
+        add("a", "veth0", "veth", "h"),
+        add("br", "br0", "ovsbridge", "h"),
+        add("h", "h", "host", "h"),
+    ])
+    .await;
     rig.make("1", r#"{"GremlinQuery":"G.V()","Type":"pcapsocket"}"#).await;
-    rig.make("2", r#"{"GremlinQuery":"G.V().Has('Name','veth0')","Type":"pcapsocket"}"#).await;
-    rig.make("3", r#"{"GremlinQuery":"G.V().Has('Type','veth')","Type":"afpacket"}"#).await;
-    rig.make("4", r#"{"GremlinQuery":"G.V().Has('Type','veth')"}"#).await;
+    rig.make("2", r#"{"GremlinQuery":"G.V()","Type":"afpacket"}"#).await;
+    rig.make("3", r#"{"GremlinQuery":"G.V().Has('Type','veth')"}"#).await;
+    rig.make("4", r#"{"GremlinQuery":"G.V().Has('Type','host')"}"#).await;
+    // None has it: the agent refuses, and the node says why.
+    rig.make("5", r#"{"GremlinQuery":"G.V().Has('Type','veth')","Type":"ovsmirror"}"#).await;
     rig.start(None);
     let mut asked = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..5 {
         let (kind, capture, node) = rig.asked().await;
         assert_eq!(kind, "Start");
         asked.push(format!("{capture} on {node}"));
     }
     asked.sort_unstable();
-    assert_eq!(asked, ["1 on a", "1 on br", "3 on a", "4 on a"]);
-    rig.remove("1").await;
-    let mut asked = Vec::new();
-    for _ in 0..3 {
-        let (kind, capture, node) = rig.asked().await;
-        asked.push(format!("{kind} {capture} on {node}"));
-    }
-    asked.sort_unstable();
-    assert_eq!(asked, ["Start 2 on a", "Stop 1 on a", "Stop 1 on br"]);
+    assert_eq!(asked, ["1 on a", "1 on br", "2 on a", "3 on a", "5 on a"]);
+    let why = rig.fault("4", |why| !why.is_empty()).await;
+    assert_eq!(why, "no node that the query gives can be captured on, as \"h\" of type \"host\"");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_of_the_resource_until_it_is_right() {
+    let mut rig = Rig::new();
+    let failures = Failures::default();
+    failures.lock().unwrap().insert("a".to_owned(), 1);
+    let _agent = rig.agent("h", &failures);
+    rig.apply(vec![add("a", "veth0", "veth", "h")]).await;
+    rig.make("c", r#"{"GremlinQuery":"G.V().Has('Type','veth')"}"#).await;
+    rig.start(None);
+    assert_eq!(rig.fault("c", |why| !why.is_empty()).await, "veth0: not today");
+    rig.fault("c", str::is_empty).await;
+    // What nodes say, of the first of many.
+    let entry = |n: usize| -> Map {
+        let why = format!("reason {n}");
+        [("ID", "c"), ("State", "error"), ("Error", why.as_str())].into_iter().collect()
+    };
+    let failed = |n: usize| {
+        let mut failed = node(&format!("f{n}"), &format!("veth{n}"), "veth", "h");
+        failed.metadata.insert(key::CAPTURES, Value::list([entry(n)]));
+        Mutation::AddNode(failed)
+    };
+    rig.apply((1..=5).map(failed).collect()).await;
+    let why = rig.fault("c", |why| !why.is_empty()).await;
+    assert_eq!(why, "veth1: reason 1; veth2: reason 2; veth3: reason 3; and 2 more");
+    // A query that cannot be answered.
+    rig.make("d", r#"{"GremlinQuery":"G.V().Has('Name','veth0').Out().Select('x')"}"#).await;
+    let why = rig.fault("d", |why| !why.is_empty()).await;
+    assert!(why.starts_with("the query has no answer: Key x not registered"), "{why}");
 }
 
 #[tokio::test]

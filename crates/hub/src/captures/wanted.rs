@@ -1,6 +1,6 @@
 //! Where captures are wanted and where they run, worked out on a snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use skydive_api::FollowedQuery;
@@ -19,25 +19,36 @@ pub(super) struct Known {
 /// A capture on a node.
 pub(super) type Place = (SmolStr, Id);
 
+/// Where and why, of a capture on a node.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    /// Host of the node.
+    pub(super) host: SmolStr,
+    /// Name of the node.
+    pub(super) name: SmolStr,
+    /// What the node says is wrong.
+    pub(super) error: Option<SmolStr>,
+}
+
 /// What a look finds.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Where captures are wanted, with the host of the node. What runs already is among it.
-    pub(super) wanted: BTreeMap<Place, SmolStr>,
-    /// Where nodes say that they run, or failed to, with the host of the node.
-    pub(super) there: BTreeMap<Place, SmolStr>,
-    /// Captures whose query could not be answered: nothing is known of them.
-    pub(super) unknown: BTreeSet<SmolStr>,
+    /// Where captures are wanted. What runs already is among it.
+    pub(super) wanted: BTreeMap<Place, Spot>,
+    /// Where nodes say that they run, or failed to.
+    pub(super) there: BTreeMap<Place, Spot>,
+    /// Captures whose query could not be answered, and why: nothing else is known of them.
+    pub(super) unknown: BTreeMap<SmolStr, String>,
+    /// Captures whose nodes can all not be captured on.
+    pub(super) impossible: BTreeMap<SmolStr, String>,
 }
 
-/// Kinds of captures of which a node has one at most. The others may be there several times.
-const SEVERAL: [&str; 2] = ["afpacket", "pcap"];
 const OVS_BRIDGE: [&str; 3] = ["ovssflow", "pcapsocket", "ovsnetflow"];
 const OVS_PORT: [&str; 1] = ["ovsmirror"];
 const DPDK_PORT: [&str; 1] = ["dpdk"];
 const INTERFACE: [&str; 5] = ["afpacket", "pcap", "pcapsocket", "sflow", "ebpf"];
 
-/// Kinds of captures that a node of a type allows, its default first.
+/// Kinds of captures that a node of a type allows.
 fn kinds_of(node_type: &str) -> &'static [&'static str] {
     match node_type {
         "ovsbridge" => &OVS_BRIDGE,
@@ -51,69 +62,53 @@ fn kinds_of(node_type: &str) -> &'static [&'static str] {
 /// Where all captures are wanted, and where they run.
 pub(super) fn look(captures: &BTreeMap<SmolStr, Arc<Known>>, snapshot: Snapshot, cx: &Cx) -> Found {
     let mut found = Found::default();
-    // The kind that each capture of a node is of, in the order of the nodes' lists.
-    let mut kinds: BTreeMap<Id, Vec<(SmolStr, SmolStr)>> = BTreeMap::new();
     let captured = Filter::present(Path::from(key::CAPTURES));
-    let reads = ReadCount::default();
-    for node in snapshot.find_nodes(&captured, &reads) {
-        for entry in entries(node) {
-            found.there.insert((entry.id.clone(), node.id.clone()), node.source.host.clone());
-            kinds.entry(node.id.clone()).or_default().push((entry.id, entry.kind));
-        }
+    for node in snapshot.find_nodes(&captured, &ReadCount::default()) {
+        found.there.extend(entries(node));
     }
     let view = View::whole(snapshot);
     for (id, known) in captures {
-        let nodes = match known.query.nodes(&view, cx) {
-            Ok(nodes) => nodes,
+        match known.query.nodes(&view, cx) {
+            Ok(nodes) => want(id, &known.capture.kind, &nodes, &mut found),
             Err(fault) => {
                 tracing::debug!(capture = %id, %fault, "the query of a capture has no answer");
-                found.unknown.insert(id.clone());
-                continue;
+                found.unknown.insert(id.clone(), format!("the query has no answer: {fault}"));
             }
-        };
-        for node in nodes {
-            let node_type = node.metadata.text(key::TYPE).unwrap_or_default();
-            let allowed = kinds_of(node_type);
-            let Some(default) = allowed.first() else { continue };
-            let kind = match known.capture.kind.as_str() {
-                "" => default,
-                kind if allowed.contains(&kind) => kind,
-                _ => continue,
-            };
-            if node.source.host.is_empty() {
-                continue;
-            }
-            let others = kinds.entry(node.id.clone()).or_default();
-            let is_there = others.iter().any(|(other, _)| other == id);
-            let is_taken =
-                !SEVERAL.contains(&kind) && others.iter().any(|(other, of)| other != id && of == kind);
-            if is_taken && !is_there {
-                continue;
-            }
-            if !is_there {
-                others.push((id.clone(), kind.into()));
-            }
-            found.wanted.insert((id.clone(), node.id.clone()), node.source.host.clone());
         }
     }
     found
 }
 
-/// What a node says of a capture on it.
-struct Entry {
-    id: SmolStr,
-    kind: SmolStr,
+/// Nodes of other types than those that a kind is for are not meant. Where there are no others, each is, and says why
+/// it cannot be.
+fn want(id: &SmolStr, kind: &str, nodes: &[Arc<Node>], found: &mut Found) {
+    let kinds = |node: &Node| kinds_of(node.node_type());
+    let has_kind = |node: &Node| kind.is_empty() || kinds(node).contains(&kind);
+    let can = nodes.iter().filter(|node| !node.source.host.is_empty() && !kinds(node).is_empty());
+    let is_possible = can.clone().any(|node| has_kind(node));
+    for node in can.clone().filter(|node| has_kind(node) || !is_possible) {
+        found.wanted.insert((id.clone(), node.id.clone()), spot(node, None));
+    }
+    if can.count() == 0
+        && let Some(first) = nodes.first()
+    {
+        let (name, node_type) = (first.name(), first.node_type());
+        let why =
+            format!("no node that the query gives can be captured on, as {name:?} of type {node_type:?}");
+        found.impossible.insert(id.clone(), why);
+    }
 }
 
-fn entries(node: &Node) -> Vec<Entry> {
+fn spot(node: &Node, error: Option<SmolStr>) -> Spot {
+    Spot { host: node.source.host.clone(), name: node.name().into(), error }
+}
+
+/// What a node says of captures on it.
+fn entries(node: &Node) -> impl Iterator<Item = (Place, Spot)> {
     let list = node.metadata.get(key::CAPTURES).and_then(Value::as_list).unwrap_or_default();
-    let entry = |value: &Value| {
-        let map = value.as_map()?;
-        let text = |name: &str| map.text(name).map(SmolStr::from);
-        let node_type = node.metadata.text(key::TYPE).unwrap_or_default();
-        let default = || kinds_of(node_type).first().map(|kind| SmolStr::from(*kind));
-        let kind = text(key::TYPE).filter(|kind| !kind.is_empty()).or_else(default).unwrap_or_default();
-        Some(Entry { id: text("ID")?, kind })
-    };
-    list.iter().filter_map(entry).collect()
+    list.iter().filter_map(Value::as_map).filter_map(|entry| {
+        let has_failed = entry.text(key::STATE) == Some("error");
+        let error = has_failed.then(|| entry.text("Error").unwrap_or_default().into());
+        Some(((entry.text("ID")?.into(), node.id.clone()), spot(node, error)))
+    })
 }
