@@ -14,17 +14,17 @@ mod wanted;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{CaptureFaults, Ended, FollowedQuery, LiveGraph, Notices, Stopped};
+use skydive_api::{CaptureFaults, FollowedQuery, LiveGraph, Notices};
 use skydive_graph::{GraphEvent, key};
 use skydive_proto::{
-    Capture, Changes, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, StoreError,
-    namespace,
+    Capture, Draft, Envelope, Listing, Put, Resource, ResourceChange, ResourceStore, namespace,
 };
 use skydive_query::{Limits, check_packet_filter};
 use skydive_value::{Clock, Id, SmolStr};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::follow::{self, Following, Heard, Over, Pace, Pauses, concerns};
 use crate::hosts::Hosts;
 use engine::Engine;
 
@@ -44,71 +44,36 @@ pub(crate) struct Captures {
     pub(crate) startup: Option<Capture>,
 }
 
-/// Why the task ends early.
-enum Over {
-    Graph,
-    Store(StoreError),
-}
-
-/// Shortest time between two looks: events of a second are looked at together.
-const PAUSE: Duration = Duration::from_secs(1);
-/// The first look after a change comes sooner.
-const SOON: Duration = Duration::from_millis(50);
-/// A look takes at most this part of the time.
-const SHARE: u32 = 5;
-/// Events that may wait while a look is taken. More are not needed: that there were some is enough.
-const EVENTS: usize = 1024;
+/// Events of a second are looked at together, but for the first.
+const PAUSES: Pauses = Pauses {
+    soon: Duration::from_millis(50),
+    least: Duration::from_secs(1),
+    longest: Duration::from_secs(1),
+};
 
 impl Captures {
     /// Runs until `stop`, or until the graph or the store have ended.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            over = self.follow() => if let Err(Over::Store(fault)) = over {
-                tracing::error!(%fault, "captures are no longer begun and ended");
-            },
-            () = stop.cancelled() => {}
-        }
+        follow::run(self.follow(), &stop, "captures are no longer begun and ended").await;
     }
 
     async fn follow(&self) -> Result<(), Over> {
         self.make_startup().await?;
         let mut engine = Engine::new(self.hosts.clone(), self.notices.clone(), self.faults.clone());
-        let mut seen = self.read(&mut engine).await?;
-        let mut events = self.live.subscribe(EVENTS).await?;
-        let mut not_before = Instant::now();
-        let mut due = Some(not_before);
+        let mut following = Following::new(self.live.clone(), self.store.clone(), &[KIND]);
+        let mut pace = Pace::new(PAUSES);
         loop {
-            let next = [due, engine.due()].into_iter().flatten().min();
-            let wait = async {
-                match next {
-                    Some(at) => sleep_until(at.max(not_before)).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let wants_look = || Some(Instant::now() + SOON);
+            let due = engine.due();
             tokio::select! {
-                changes = self.store.changes(KIND, seen) => {
-                    seen = self.take(changes?, &mut engine, seen).await?;
-                    due = due.or_else(wants_look);
-                }
-                batch = events.next() => match batch {
-                    Ok(batch) => if batch.iter().any(if engine.is_idle() { is_left_over } else { concerns }) {
-                        due = due.or_else(wants_look);
-                    },
-                    // Too much happened to be followed: all of it is in the next snapshot.
-                    Err(Ended::Lost { .. }) => {
-                        events = self.live.subscribe(EVENTS).await?;
-                        due = due.or_else(wants_look);
-                    }
-                    Err(Ended::Stopped) => return Err(Over::Graph),
+                heard = following.next() => if self.take(heard?, &mut engine) {
+                    pace.wants_look();
                 },
                 () = engine.answered() => {}
-                () = wait => {
+                () = pace.wait(due) => {
                     let begin = Instant::now();
                     let snapshot = self.live.snapshot().await?;
                     engine.look(snapshot, self.clock.now()).await;
-                    let end = Instant::now();
-                    (due, not_before) = (None, end + PAUSE.max((end - begin) * (SHARE - 1)));
+                    pace.looked(begin, Instant::now(), false);
                 }
             }
         }
@@ -147,32 +112,29 @@ impl Captures {
         query.map_err(|fault| fault.to_string())
     }
 
-    /// Reads all captures anew.
-    async fn read(&self, engine: &mut Engine) -> Result<u64, Over> {
-        let Listing { resources, revision } = self.store.list(KIND).await?;
-        let gone = engine.others_than(resources.iter().map(|resource| &resource.id));
-        for id in gone {
-            engine.remove(&id);
-        }
-        for resource in &resources {
-            self.add(resource, engine);
-        }
-        Ok(revision)
-    }
-
-    async fn take(&self, changes: Changes, engine: &mut Engine, seen: u64) -> Result<u64, Over> {
-        match changes {
-            Changes::Missed => self.read(engine).await,
-            Changes::These { changes, revision } => {
+    /// Takes over what happened; whether captures may have to begin or end.
+    fn take(&self, heard: Heard, engine: &mut Engine) -> bool {
+        match heard {
+            Heard::All(_, resources) => {
+                engine.retain(resources.iter().map(|resource| &resource.id).collect());
+                for resource in &resources {
+                    self.add(resource, engine);
+                }
+            }
+            Heard::Changed(_, changes) => {
                 for change in changes {
                     match change {
                         ResourceChange::Stored(resource) => self.add(&resource, engine),
                         ResourceChange::Removed(resource) => engine.remove(&resource.id),
                     }
                 }
-                Ok(revision.max(seen))
+            }
+            Heard::Graph(events) => {
+                let matters = if engine.is_idle() { is_left_over } else { concerns };
+                return events.is_none_or(|events| events.iter().any(matters));
             }
         }
+        true
     }
 
     fn add(&self, resource: &Resource, engine: &mut Engine) {
@@ -189,11 +151,6 @@ impl Captures {
     }
 }
 
-/// Whether captures may have to begin or end after an event.
-fn concerns(event: &GraphEvent) -> bool {
-    !matches!(event, GraphEvent::EdgeUpdated { .. })
-}
-
 /// Whether a node says that a capture runs on it: without captures, all of them are left over.
 fn is_left_over(event: &GraphEvent) -> bool {
     match event {
@@ -208,18 +165,6 @@ fn is_left_over(event: &GraphEvent) -> bool {
 fn tell(notices: &Notices, kind: &str, capture: &Capture) {
     let json = capture.to_json().into();
     notices.tell(Envelope::json(namespace::ON_DEMAND_CAPTURE_NOTIFICATION, kind, json));
-}
-
-impl From<Stopped> for Over {
-    fn from(_: Stopped) -> Self {
-        Self::Graph
-    }
-}
-
-impl From<StoreError> for Over {
-    fn from(fault: StoreError) -> Self {
-        Self::Store(fault)
-    }
 }
 
 #[cfg(test)]

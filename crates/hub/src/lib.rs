@@ -10,6 +10,7 @@ mod captures;
 mod config;
 mod flow_intake;
 mod flows;
+mod follow;
 mod hosts;
 mod imported;
 mod rules;

@@ -16,16 +16,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_api::{Ended, FollowedQuery, LiveGraph, Stopped};
-use skydive_graph::{GraphEvent, Mutation, Snapshot};
-use skydive_proto::{Changes, EdgeRule, NodeRule, Resource, ResourceChange, ResourceStore, StoreError};
-use skydive_query::{Cx, Limits, Stop};
+use skydive_api::{FollowedQuery, LiveGraph};
+use skydive_graph::{Mutation, Snapshot};
+use skydive_proto::{EdgeRule, NodeRule, Resource, ResourceChange, ResourceStore};
+use skydive_query::{Cx, Limits};
 use skydive_value::{Clock, SmolStr, Timestamp};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use made::Made;
 use wanted::wanted;
+
+use crate::follow::{self, Following, Heard, Over, Pace, Pauses, concerns, work};
 
 /// Applies rules to a graph.
 pub(crate) struct Rules {
@@ -54,89 +56,52 @@ struct Book {
 /// Kind and id of a rule.
 type Name = (&'static str, SmolStr);
 
-/// How far the kinds were followed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    node: u64,
-    edge: u64,
-}
-
-/// When to look next.
-#[derive(Debug)]
-struct Pace {
-    due: Option<Instant>,
-    not_before: Instant,
-    /// The same had the looks before changed nothing.
-    rested: Instant,
-    pause: Duration,
-}
-
-/// Why the task ends early.
-enum Over {
-    Graph,
-    Store(StoreError),
-}
-
 const NODE: &str = "noderule";
 const EDGE: &str = "edgerule";
-/// Shortest time between two looks.
-const PAUSE: Duration = Duration::from_millis(200);
-/// Longest time between two looks that changed something.
-const LONG_PAUSE: Duration = Duration::from_secs(2);
-/// A look takes at most this part of the time.
-const SHARE: u32 = 5;
+const PAUSES: Pauses =
+    Pauses { soon: Duration::ZERO, least: Duration::from_millis(200), longest: Duration::from_secs(2) };
 /// Longest time a look may take; the rules that are not reached keep what they have done.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Events that may wait while a look is taken. More are not needed: that there were some is enough.
-const EVENTS: usize = 1024;
 /// Mutations handed to the graph's owner at once, which delay others.
 const BATCH: usize = 512;
 
 impl Rules {
     /// Runs until `stop`, or until the graph or the store have ended.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            over = self.follow() => if let Err(Over::Store(fault)) = over {
-                tracing::error!(%fault, "rules are no longer applied");
-            },
-            () = stop.cancelled() => {}
-        }
+        follow::run(self.follow(), &stop, "rules are no longer applied").await;
     }
 
     async fn follow(&self) -> Result<(), Over> {
-        let (mut book, mut seen, mut made) = (Book::default(), Seen::default(), Made::default());
-        self.read(NODE, &mut book, &mut seen.node).await?;
-        self.read(EDGE, &mut book, &mut seen.edge).await?;
-        let mut pace = Pace::new();
-        let mut events = self.live.subscribe(EVENTS).await?;
+        let (mut book, mut made) = (Book::default(), Made::default());
+        let mut following = Following::new(self.live.clone(), self.store.clone(), &[NODE, EDGE]);
+        let mut pace = Pace::new(PAUSES);
         loop {
-            let due = pace.due;
-            let wait = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
-                changes = self.store.changes(NODE, seen.node) => {
-                    self.take(NODE, changes?, &mut book, &mut seen.node).await?;
-                    pace.has_new_rules();
-                }
-                changes = self.store.changes(EDGE, seen.edge) => {
-                    self.take(EDGE, changes?, &mut book, &mut seen.edge).await?;
-                    pace.has_new_rules();
-                }
-                batch = events.next() => match batch {
-                    Ok(batch) if !book.is_idle(&made) && batch.iter().any(concerns) => pace.wants_look(),
-                    Ok(_) => {}
-                    // Too much happened to be followed: all of it is in the next snapshot.
-                    Err(Ended::Lost { .. }) => {
-                        events = self.live.subscribe(EVENTS).await?;
-                        pace.wants_look();
+                heard = following.next() => match heard? {
+                    Heard::All(kind, resources) => {
+                        book.forget_kind(kind);
+                        for resource in resources {
+                            self.add(kind, &resource, &mut book);
+                        }
+                        pace.begins_anew();
                     }
-                    Err(Ended::Stopped) => return Err(Over::Graph),
+                    Heard::Changed(kind, changes) => {
+                        for change in changes {
+                            match change {
+                                ResourceChange::Stored(resource) => self.add(kind, &resource, &mut book),
+                                ResourceChange::Removed(resource) => book.remove(&(kind, resource.id)),
+                            }
+                        }
+                        pace.begins_anew();
+                    }
+                    Heard::Graph(events) => {
+                        let matters = || events.is_none_or(|events| events.iter().any(concerns));
+                        if !book.is_idle(&made) && matters() {
+                            pace.wants_look();
+                        }
+                    }
                 },
-                () = wait => {
+                () = pace.wait(None) => {
                     let begin = Instant::now();
                     let changed = self.look(&book, &mut made).await?;
                     pace.looked(begin, Instant::now(), changed);
@@ -149,17 +114,11 @@ impl Rules {
     async fn look(&self, book: &Book, made: &mut Made) -> Result<bool, Over> {
         let snapshot = self.live.snapshot().await?;
         let rules: Vec<_> = book.rules.values().cloned().collect();
-        let (origin, cx) = (self.origin.clone(), Cx::new(self.clock.now()));
-        let (before, stopping) = (std::mem::take(made), Expiring(cx.stop.clone()));
-        let mut working =
-            tokio::task::spawn_blocking(move || wanted(&rules, &snapshot, &before, &origin, &cx));
-        let worked = match timeout(DEADLINE, &mut working).await {
-            Ok(worked) => worked,
-            Err(_) => {
-                stopping.0.expire();
-                working.await
-            }
-        };
+        let (origin, before) = (self.origin.clone(), std::mem::take(made));
+        let worked = work(Cx::new(self.clock.now()), DEADLINE, move |cx| {
+            wanted(&rules, &snapshot, &before, &origin, cx)
+        })
+        .await;
         let (mutations, after) = worked.map_err(|_| Over::Graph)?;
         *made = after;
         let changed = !mutations.is_empty();
@@ -171,39 +130,6 @@ impl Rules {
         Ok(changed)
     }
 
-    /// Reads a kind anew.
-    async fn read(&self, kind: &'static str, book: &mut Book, seen: &mut u64) -> Result<(), Over> {
-        let listing = self.store.list(kind).await?;
-        *seen = listing.revision;
-        book.forget_kind(kind);
-        for resource in listing.resources {
-            self.add(kind, &resource, book);
-        }
-        Ok(())
-    }
-
-    async fn take(
-        &self,
-        kind: &'static str,
-        changes: Changes,
-        book: &mut Book,
-        seen: &mut u64,
-    ) -> Result<(), Over> {
-        match changes {
-            Changes::Missed => self.read(kind, book, seen).await?,
-            Changes::These { changes, revision } => {
-                *seen = revision;
-                for change in changes {
-                    match change {
-                        ResourceChange::Stored(resource) => self.add(kind, &resource, book),
-                        ResourceChange::Removed(resource) => book.remove(&(kind, resource.id)),
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn add(&self, kind: &'static str, resource: &Resource, book: &mut Book) {
         let name = (kind, resource.id.clone());
         book.remove(&name);
@@ -213,21 +139,6 @@ impl Rules {
             Err(why) => tracing::warn!(kind, id = %resource.id, why, "rule cannot be applied"),
         }
     }
-}
-
-/// Ends a look that nobody waits for any more.
-struct Expiring(Stop);
-
-impl Drop for Expiring {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
-/// Whether rules may want something else after an event. What they made themselves is looked at once more, and found
-/// as it should be.
-fn concerns(event: &GraphEvent) -> bool {
-    !matches!(event, GraphEvent::EdgeUpdated { .. })
 }
 
 impl Book {
@@ -265,70 +176,5 @@ impl Rule {
         let rule = EdgeRule::decode(json).map_err(|fault| fault.to_string())?;
         let (src, dst) = (query(&rule.src)?, query(&rule.dst)?);
         Ok(Self::Edge { rule, src, dst })
-    }
-}
-
-impl Pace {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { due: Some(now), not_before: now, rested: now, pause: PAUSE }
-    }
-
-    fn wants_look(&mut self) {
-        self.due.get_or_insert(self.not_before);
-    }
-
-    /// Somebody made a rule, or deleted one, and waits for it: what rules did to each other before does not matter.
-    fn has_new_rules(&mut self) {
-        self.pause = PAUSE;
-        self.not_before = self.rested;
-        self.due = Some(self.rested);
-    }
-
-    /// Looks that go on changing something come at longer intervals.
-    fn looked(&mut self, begin: Instant, end: Instant, changed: bool) {
-        self.pause = if changed { (self.pause * 2).min(LONG_PAUSE) } else { PAUSE };
-        let rest = (end - begin) * (SHARE - 1);
-        self.not_before = end + self.pause.max(rest);
-        self.rested = end + PAUSE.max(rest);
-        self.due = None;
-    }
-}
-
-impl From<Stopped> for Over {
-    fn from(_: Stopped) -> Self {
-        Self::Graph
-    }
-}
-
-impl From<StoreError> for Over {
-    fn from(fault: StoreError) -> Self {
-        Self::Store(fault)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_that_go_round_slow_down_and_a_new_rule_does_not_wait_for_them() {
-        let mut pace = Pace::new();
-        let begin = pace.not_before;
-        for _ in 0..10 {
-            pace.looked(begin, begin, true);
-            pace.wants_look();
-        }
-        assert_eq!(pace.due, Some(begin + LONG_PAUSE));
-        pace.has_new_rules();
-        assert_eq!(pace.due, Some(begin + PAUSE));
-        // What it does to others slows down anew, and long looks rest long.
-        pace.looked(begin, begin, true);
-        pace.wants_look();
-        assert_eq!(pace.due, Some(begin + 2 * PAUSE));
-        let end = begin + Duration::from_secs(1);
-        pace.looked(begin, end, false);
-        pace.has_new_rules();
-        assert_eq!(pace.due, Some(end + Duration::from_secs(4)));
     }
 }

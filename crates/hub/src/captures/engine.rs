@@ -10,10 +10,11 @@ use skydive_proto::{Capture, NodeCapture, on_demand_type};
 use skydive_query::Cx;
 use skydive_value::{SmolStr, Timestamp};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::tell;
 use super::wanted::{Found, Known, Place, Spot, look};
+use crate::follow::work;
 use crate::hosts::Hosts;
 
 /// Captures, and what is under way because of them.
@@ -108,10 +109,12 @@ impl Engine {
         }
     }
 
-    /// The captures that are known and not among these.
-    pub(super) fn others_than<'a>(&self, ids: impl Iterator<Item = &'a SmolStr>) -> Vec<SmolStr> {
-        let ids: BTreeSet<&SmolStr> = ids.collect();
-        self.captures.keys().filter(|id| !ids.contains(id)).cloned().collect()
+    /// Removes all but these.
+    pub(super) fn retain(&mut self, ids: BTreeSet<&SmolStr>) {
+        let gone: Vec<_> = self.captures.keys().filter(|id| !ids.contains(id)).cloned().collect();
+        for id in gone {
+            self.remove(&id);
+        }
     }
 
     /// Whether changes of the graph do not matter, but for captures that are left over.
@@ -168,17 +171,7 @@ impl Engine {
     /// Looks at a graph, and asks for what is missing in it.
     pub(super) async fn look(&mut self, snapshot: Snapshot, now: Timestamp) {
         let captures = self.captures.clone();
-        let cx = Cx::new(now);
-        let stop = cx.stop.clone();
-        let mut looking = tokio::task::spawn_blocking(move || look(&captures, snapshot, &cx));
-        let looked = match timeout(LOOK_DEADLINE, &mut looking).await {
-            Ok(looked) => looked,
-            Err(_) => {
-                stop.expire();
-                looking.await
-            }
-        };
-        match looked {
+        match work(Cx::new(now), LOOK_DEADLINE, move |cx| look(&captures, snapshot, cx)).await {
             Ok(found) => self.follow(&found),
             Err(defect) => tracing::error!(%defect, "captures could not be looked for"),
         }
