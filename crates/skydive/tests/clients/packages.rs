@@ -22,8 +22,9 @@ pub(crate) fn programs() -> &'static Path {
 pub(crate) fn program(host: &Host, name: &str, arguments: &[&str]) -> Command {
     let program = programs().join(name);
     let mut command = host.command_of(&[&[program.to_str().unwrap()], arguments].concat(), &[]);
-    // Where a program keeps its history.
-    command.env("HOME", host.directory()).env("PYTHONUNBUFFERED", "1");
+    // Where a program keeps its history; nothing is written beside the scripts.
+    command.env("HOME", host.directory());
+    command.env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 

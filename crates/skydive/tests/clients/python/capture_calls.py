@@ -4,31 +4,11 @@ Usage: capture_calls.py ADDRESS
 """
 
 import sys
-import time
 
-from skydive.rest.client import BadRequest, RESTClient
+from expect import eventually, refused
+from skydive.rest.client import RESTClient
 
-DEADLINE = 30
 VETH0 = "G.V().Has('Name', 'veth0')"
-
-
-def eventually(what, look):
-    end = time.monotonic() + DEADLINE
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, "still waiting for " + what
-        time.sleep(0.05)
-
-
-def refused(call):
-    """The body with which a call is refused."""
-    try:
-        answer = call()
-    except BadRequest as refusal:
-        return refusal.args[0]
-    raise AssertionError("not refused: %r" % (answer,))
 
 
 def main():
@@ -61,6 +41,7 @@ def main():
     assert refused(lambda: client.capture_create(VETH0, bpf_filter="tcp or icmp", capture_type="pcap")) == b"duplicated resource\n"
     assert b"BPFFilter: Not a valid BPF expression" in refused(lambda: client.capture_create(VETH0, bpf_filter="tcp port"))
     assert b"GremlinQuery: Not a valid Gremlin" in refused(lambda: client.capture_create("G.V("))
+    assert b"it asks for flows" in refused(lambda: client.capture_create("G.Flows().CaptureNode()"))
     plain = client.capture_create(VETH0)
     assert plain.layer_key_mode == "L2"
 

@@ -7,29 +7,9 @@ import sys
 import time
 import uuid
 
+from expect import eventually, refused
 from skydive.graph import Edge, Node
-from skydive.rest.client import BadRequest, RESTClient
-
-DEADLINE = 20
-
-
-def eventually(what, look):
-    end = time.monotonic() + DEADLINE
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, "still waiting for " + what
-        time.sleep(0.05)
-
-
-def refused(call):
-    """The body with which a call is refused."""
-    try:
-        answer = call()
-    except BadRequest as refusal:
-        return refusal.args[0]
-    raise AssertionError("not refused: %r" % (answer,))
+from skydive.rest.client import RESTClient
 
 
 def nodes(client):
