@@ -1,13 +1,15 @@
 //! Who speaks: an index of the host's sockets and their processes, asked for each flow that leaves a table.
 //!
 //! Two threads keep the index ([`index`]) while captures run. One ([`tracer`]) hears of TCP in the moment a process
-//! connects or closes, so that connections of a millisecond have a name. The other ([`watcher`]) lists sockets: those of
-//! UDP, and of TCP where the kernel refuses the trace, every second and soon after flows began. Looking costs no more
-//! than a hundredth of a processor, whatever there is to see: the next look waits for a hundred times as long as the
-//! last one took. What was seen is kept for longer than its flows are told of.
+//! connects or closes, and of UDP when it begins to send, so that what is there for a millisecond has a name; it knows what
+//! a process is mostly without a look at it ([`pids`]). The other ([`watcher`]) lists sockets: those of UDP, and of TCP where
+//! the kernel refuses the trace, every second and soon after flows began. Looking costs no more than a hundredth of a
+//! processor, whatever there is to see: the next look waits for a hundred times as long as the last one took. What was seen
+//! is kept for longer than its flows are told of.
 
 mod index;
 mod owners;
+mod pids;
 mod tracer;
 mod watcher;
 
@@ -16,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -112,7 +114,7 @@ impl Enrich for Processes {
         if !self.shared.has_new_flows.swap(true, Ordering::AcqRel) {
             self.shared.watcher.wake();
         }
-        // Connections are told of in pieces unless somebody asks.
+        // What processes do is told of in pieces unless somebody asks.
         self.shared.tracer.wake();
     }
 
@@ -177,22 +179,26 @@ impl Wake {
 
     /// Waits until it is woken, or time is over.
     fn wait(&self, most: Option<Duration>) {
-        let timeout = most.map(Self::timeout);
+        self.poll(most, &[]);
+    }
+
+    /// Waits until it is woken, one of these is readable, or time is over. Says whether it was woken.
+    fn has_woken(&self, most: Duration, others: &[Option<BorrowedFd<'_>>]) -> bool {
+        self.poll(Some(most), others)
+    }
+
+    fn poll(&self, most: Option<Duration>, others: &[Option<BorrowedFd<'_>>]) -> bool {
+        let timeout =
+            most.map(|most| Timespec { tv_sec: most.as_secs() as i64, tv_nsec: most.subsec_nanos().into() });
+        let all = std::iter::once(self.0.as_fd()).chain(others.iter().flatten().copied());
+        let mut fds: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // Interrupted is as good as woken.
-        let _ = poll(&mut [self.poll_fd()], timeout.as_ref());
-        self.settle();
-    }
-
-    fn poll_fd(&self) -> PollFd<'_> {
-        PollFd::new(&self.0, PollFlags::IN)
-    }
-
-    /// Was woken, and waits again.
-    fn settle(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
-    }
-
-    fn timeout(most: Duration) -> Timespec {
-        Timespec { tv_sec: most.as_secs() as i64, tv_nsec: most.subsec_nanos().into() }
+        let _ = poll(&mut fds, timeout.as_ref());
+        let is_woken = !fds[0].revents().is_empty();
+        if is_woken {
+            // Waits again.
+            let _ = rustix::io::read(&self.0, &mut [0u8; 8]);
+        }
+        is_woken
     }
 }

@@ -11,8 +11,6 @@ use std::io::{self, Read};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use smol_str::SmolStr;
 
-use crate::namespace::command;
-
 /// A process. What may not be seen of it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessFacts {
@@ -39,8 +37,8 @@ pub struct SocketOwners {
     pub is_cut: bool,
 }
 
-/// Bytes of a file in `/proc/<pid>` that are read.
-const MOST_BYTES: u64 = 16 << 10;
+/// Bytes of a file in `/proc/<pid>` that are read: a page of the smallest size, which is what the kernel gives at once.
+const MOST_BYTES: usize = 4096;
 /// Files of processes that are looked at in one search.
 const MOST_FILES: usize = 1_000_000;
 
@@ -49,26 +47,39 @@ impl ProcessFacts {
     pub fn read(pid: u32) -> Option<Self> {
         // First what is gone first when it ends.
         let path = readlinkat(CWD, format!("/proc/{pid}/exe"), Vec::new()).unwrap_or_default();
-        let name = command(pid)?;
-        let path = path.to_string_lossy();
+        let name = read_some(&format!("/proc/{pid}/comm")).ok()?;
+        Some(Self::of(pid, name.trim_ascii_end().into(), &path.to_string_lossy()))
+    }
+
+    /// Those of a process that has this name, as far as they can be seen: nothing but the name when it has ended.
+    pub fn read_named(pid: u32, name: SmolStr) -> Self {
+        match readlinkat(CWD, format!("/proc/{pid}/exe"), Vec::new()) {
+            Ok(path) => Self::of(pid, name, &path.to_string_lossy()),
+            Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => Self::of(pid, name, ""),
+            Err(_) => Self { pid, name, ..Self::default() },
+        }
+    }
+
+    fn of(pid: u32, name: SmolStr, path: &str) -> Self {
         let cgroup = read_some(&format!("/proc/{pid}/cgroup")).unwrap_or_default();
         // What exits runs nothing any more and has been taken to the root: where it was is not known.
         let is_exiting = path.is_empty() && parse_cgroup(&cgroup) == "/";
         let cgroup = if is_exiting { "" } else { parse_cgroup(&cgroup) };
-        Some(Self {
+        Self {
             pid,
             name,
-            path: path.strip_suffix(" (deleted)").unwrap_or(&path).into(),
+            path: path.strip_suffix(" (deleted)").unwrap_or(path).into(),
             container_id: container_of(cgroup).unwrap_or_default().into(),
             cgroup: cgroup.into(),
-        })
+        }
     }
 }
 
+/// A file of a process, which gives all that there is, or all that is asked for, at once.
 fn read_some(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let mut bytes = [0; MOST_BYTES];
+    let len = File::open(path)?.read(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes[..len]).into_owned())
 }
 
 /// The control group in the text of `/proc/<pid>/cgroup`: that of version 2, or, if that is the root, the first of

@@ -1,26 +1,21 @@
 //! Changes of TCP connections as they happen, in all namespaces, with the process that makes them.
 //!
-//! The kernel's trace point `sock:inet_sock_set_state` (Linux 4.16) is read by `perf_event_open(2)`; no program is
-//! loaded, and the kernel stops by itself when this process ends. A process connects, and closes, in its own context, so
-//! that the pid of these events is that of who speaks, however short the connection; all other changes happen in
-//! whatever runs when a packet comes. It needs `CAP_PERFMON` (or `CAP_SYS_ADMIN`) and a kernel with trace points.
+//! They come from the trace point `sock:inet_sock_set_state` (Linux 4.16). A process connects, and closes, in its own
+//! context, so that the pid of these events is that of who speaks, however short the connection; all other changes happen
+//! in whatever runs when a packet comes. With them comes which processes begin, run something else and end: so it is known
+//! what a process is without a look at it.
 
 mod format;
-mod ring;
+mod tasks;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::epoll;
-use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
-use thiserror::Error;
-
 pub use self::format::StateFormat;
-use self::ring::TraceRing;
+pub use self::tasks::{TaskChange, TaskEvent};
 use crate::netlink::SocketState;
+use crate::trace::ring::{TraceEvent, TraceRing};
+use crate::trace::{TraceError, TracePoint, open_rings};
 
 /// A connection that changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,82 +36,72 @@ pub struct TcpChange {
     pub remote: SocketAddr,
 }
 
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// A connection changed.
+    Tcp(TcpChange),
+    /// A process did.
+    Task(TaskChange),
+}
+
 /// The events of all processors. Dropping it ends the tracing.
 #[derive(Debug)]
 pub struct TcpTrace {
     rings: Vec<TraceRing>,
     format: StateFormat,
     ready: OwnedFd,
-    changes: Vec<TcpChange>,
+    told: Vec<Traced>,
     record: Vec<u8>,
-}
-
-/// Why nothing can be traced.
-#[derive(Debug, Error)]
-pub enum TraceError {
-    /// The kernel has no such trace point, or does not show it.
-    #[error("trace point sock:inet_sock_set_state")]
-    TracePoint(#[source] io::Error),
-    /// What it tells is not understood.
-    #[error("trace point sock:inet_sock_set_state has another format")]
-    Format,
-    /// The kernel refused.
-    #[error("opening a trace")]
-    Open(#[source] io::Error),
 }
 
 /// What wakes the reader: a process begins to connect, and may be gone soon.
 const URGENT: &str = "protocol == 6 && newstate == 2";
 /// What else is told: established, closed by one side or the other, and gone.
 const OTHERS: &str = "protocol == 6 && (newstate == 1 || newstate == 4 || newstate == 7 || newstate == 9)";
-/// Bytes of a file that describes a trace point.
-const MOST_BYTES: u64 = 64 << 10;
-/// Processors at most.
-const MOST_CPUS: u32 = 4096;
+
+impl Traced {
+    fn at(&self) -> u64 {
+        match self {
+            Self::Tcp(change) => change.at,
+            Self::Task(change) => change.at,
+        }
+    }
+}
 
 impl TcpTrace {
     /// Begins to trace.
     pub fn start() -> Result<Self, TraceError> {
-        let events = trace_events().map_err(TraceError::TracePoint)?;
-        let read = |name: &str| -> io::Result<String> {
-            let path = format!("events/sock/inet_sock_set_state/{name}");
-            let file = openat(&events, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-            let mut text = String::new();
-            File::from(file).take(MOST_BYTES).read_to_string(&mut text)?;
-            Ok(text)
+        const POINT: &str = "sock/inet_sock_set_state";
+        let point = TracePoint::read(POINT)?;
+        let format = StateFormat::parse(&point.format).ok_or(TraceError::Format(POINT))?;
+        let urgent = TraceEvent {
+            trace_point: point.id,
+            filter: URGENT,
+            every: 1,
+            is_urgent: true,
+            has_bytes: true,
+            has_tasks: true,
+            most: None,
         };
-        let id = read("id").map_err(TraceError::TracePoint)?;
-        let id: u64 = id.trim().parse().map_err(|_| TraceError::Format)?;
-        let format = read("format").map_err(TraceError::TracePoint)?;
-        let format = StateFormat::parse(&format).ok_or(TraceError::Format)?;
-        let ready = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|e| TraceError::Open(e.into()))?;
-        let mut rings = Vec::new();
-        for cpu in 0..processors() {
-            match TraceRing::open(cpu, id, [URGENT, OTHERS]) {
-                Ok(ring) => {
-                    let data = epoll::EventData::new_u64(u64::from(cpu));
-                    epoll::add(&ready, ring.fd(), data, epoll::EventFlags::IN)
-                        .map_err(|e| TraceError::Open(e.into()))?;
-                    rings.push(ring);
-                }
-                // Not switched on.
-                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
-                Err(error) => return Err(TraceError::Open(error)),
-            }
-        }
-        Ok(Self { rings, format, ready, changes: Vec::new(), record: Vec::new() })
+        let others = TraceEvent { filter: OTHERS, is_urgent: false, has_tasks: false, ..urgent };
+        let (rings, ready) = open_rings(&[urgent, others])?;
+        Ok(Self { rings, format, ready, told: Vec::new(), record: Vec::new() })
     }
 
     /// Hands over what happened since it was read last, in order. Says how many events the kernel had no room for.
-    pub fn read(&mut self, each: &mut impl FnMut(&TcpChange)) -> u64 {
+    pub fn read(&mut self, each: &mut impl FnMut(&Traced)) -> u64 {
         let mut lost = 0;
-        let Self { rings, format, changes, record, .. } = self;
-        changes.clear();
+        let Self { rings, format, told, record, .. } = self;
+        told.clear();
         for ring in rings {
-            lost += ring.read(record, &mut |bytes| changes.extend(format.read(bytes)));
+            lost += ring.read(record, &mut |bytes| {
+                let change = format.read(bytes).map(Traced::Tcp);
+                told.extend(change.or_else(|| TaskChange::read(bytes).map(Traced::Task)));
+            });
         }
-        changes.sort_by_key(|change| change.at);
-        changes.iter().for_each(each);
+        told.sort_by_key(Traced::at);
+        told.iter().for_each(each);
         lost
     }
 }
@@ -126,26 +111,4 @@ impl AsFd for TcpTrace {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ready.as_fd()
     }
-}
-
-/// The directory of trace points: where it is mounted, or a mount of its own that nobody else sees.
-fn trace_events() -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    for place in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
-        if let Ok(directory) = openat(CWD, place, flags, Mode::empty())
-            && openat(&directory, "events/sock", flags, Mode::empty()).is_ok()
-        {
-            return Ok(directory);
-        }
-    }
-    let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(&context)?;
-    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
-}
-
-/// How many processors there may be: the last number in a list like `0-3,8`, and one.
-fn processors() -> u32 {
-    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
-    let last = list.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());
-    last.map_or(1, |last| last.saturating_add(1)).min(MOST_CPUS)
 }

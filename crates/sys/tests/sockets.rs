@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use skydive_sys::netlink::{SocketProtocol, SocketState};
-use skydive_sys::{Namespaces, NsRef, SocketTable, TcpTrace};
+use skydive_sys::{Namespaces, NsRef, SocketTable, TaskEvent, TcpTrace, Traced, UdpTrace};
 use skydive_testnet::{Netns, eventually, require_root};
 
 const MOST: usize = 1000;
@@ -77,7 +77,10 @@ fn who_connects_is_told_at_once() {
     eventually("the end of the connection", Duration::from_secs(10), || {
         let wait = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
         poll(&mut [PollFd::new(&trace, PollFlags::IN)], Some(&wait)).unwrap();
-        trace.read(&mut |change| changes.push(*change));
+        trace.read(&mut |told| match told {
+            Traced::Tcp(change) => changes.push(*change),
+            Traced::Task(_) => {}
+        });
         changes.iter().any(closed).then_some(())
     })
     .unwrap();
@@ -88,4 +91,78 @@ fn who_connects_is_told_at_once() {
         changes.iter().find(|c| c.new == SocketState::Established && c.socket == began.socket).unwrap();
     assert_eq!((established.local, established.remote), (from, at));
     assert_eq!(changes.iter().find(|c| closed(c)).unwrap().pid, own);
+}
+
+#[test]
+fn processes_that_begin_and_end_are_told() {
+    if !require_root() {
+        return;
+    }
+    let mut trace = TcpTrace::start().unwrap();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    let mut events = Vec::new();
+    eventually("the end of a process", Duration::from_secs(10), || {
+        trace.read(&mut |told| match told {
+            Traced::Task(change) if change.pid == child.id() => events.push(change.event.clone()),
+            _ => {}
+        });
+        events.contains(&TaskEvent::Ended).then_some(())
+    })
+    .unwrap();
+    assert_eq!(
+        events,
+        [TaskEvent::Began(std::process::id()), TaskEvent::Executed("true".into()), TaskEvent::Ended]
+    );
+}
+
+#[test]
+fn who_sends_is_told_at_once_and_a_flood_is_not() {
+    if !require_root() {
+        return;
+    }
+    let netns = Netns::with_loopback("sends").unwrap();
+    let mut trace = UdpTrace::start().unwrap();
+    let (four, six) =
+        inside(&netns, || (UdpSocket::bind("0.0.0.0:0").unwrap(), UdpSocket::bind("[::]:0").unwrap()));
+    let ports = [&four, &six].map(|socket| socket.local_addr().unwrap().port());
+    let remotes = ["127.0.0.1:9", "[::1]:9"].map(|text| text.parse::<SocketAddr>().unwrap());
+    four.send_to(b"x", remotes[0]).unwrap();
+    six.send_to(b"x", remotes[1]).unwrap();
+    let mut told = Vec::new();
+    let own = std::process::id();
+    eventually("what was sent", Duration::from_secs(10), || {
+        let wait = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+        poll(&mut [PollFd::new(&trace, PollFlags::IN)], Some(&wait)).unwrap();
+        trace.read(1, &mut |sent| told.push(*sent));
+        let is_told = |port: &u16| told.iter().any(|sent| sent.local.port() == *port && sent.pid == own);
+        ports.iter().all(is_told).then_some(())
+    })
+    .unwrap();
+    for (port, remote) in ports.iter().zip(remotes) {
+        assert!(told.iter().any(|sent| sent.local.port() == *port && sent.remote == remote), "{told:?}");
+    }
+
+    // As many as are too many: they are not looked at until it is over.
+    let flood = |trace: &mut UdpTrace, now: u64| {
+        for _ in 0..100_000 {
+            four.send_to(b"x", remotes[0]).unwrap();
+        }
+        let mut count = 0;
+        trace.read(now, &mut |_| count += 1);
+        count
+    };
+    let count = flood(&mut trace, 2);
+    assert!((1..5000).contains(&count) && trace.pauses() == 1, "{count} {}", trace.pauses());
+    let mut sent_and_told = |now: u64| {
+        four.send_to(b"x", remotes[0]).unwrap();
+        let mut is_told = false;
+        trace.read(now, &mut |sent| is_told |= sent.local.port() == ports[0]);
+        is_told
+    };
+    assert!(!sent_and_told(3));
+    assert!(!sent_and_told(20_000));
+    assert!(sent_and_told(20_001));
+    flood(&mut trace, 20_002);
+    assert_eq!(trace.pauses(), 2);
 }

@@ -6,7 +6,7 @@
 //! namespace that has this address.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use skydive_flow::{Flow, Process, Processes, TransportProtocol};
@@ -77,6 +77,15 @@ impl Ends {
         Self { local: end(local), remote: end(remote), protocol }
     }
 
+    /// Those of a socket whose own address is not chosen yet.
+    fn unbound(protocol: SocketProtocol, local: SocketAddr, remote: SocketAddr) -> Self {
+        let any: IpAddr = match local.ip() {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Self::new(protocol, SocketAddr::new(any, local.port()), remote)
+    }
+
     pub(super) fn is_tcp(&self) -> bool {
         self.protocol == SocketProtocol::Tcp
     }
@@ -114,7 +123,8 @@ impl Index {
         let span = (flow.start.as_millis(), flow.last.as_millis());
         let of = |local, remote| {
             let connected = self.connected(place, Ends::new(protocol, local, remote), span);
-            connected.or_else(|| self.listening(place, protocol, local, span))
+            let sent = || self.unbound(place, Ends::unbound(protocol, local, remote), local.ip(), span);
+            connected.or_else(sent).or_else(|| self.listening(place, protocol, local, span))
         };
         Processes { a: of(a, b), b: of(b, a) }
     }
@@ -129,6 +139,35 @@ impl Index {
         let here = *self.places.get(place)?;
         let mut there = known.iter().filter(|seen| seen.was_there(from, to));
         Some(Arc::clone(&there.find(|seen| seen.namespace == Some(here))?.process))
+    }
+
+    /// Who sent from a port when the address was not chosen yet: only somebody who has the address.
+    fn unbound(
+        &self,
+        place: &NsRef,
+        ends: Ends,
+        local: IpAddr,
+        (from, to): (i64, i64),
+    ) -> Option<Arc<Process>> {
+        let known = self.connected.get(&ends)?;
+        let here = self.places.get(place).copied();
+        // Where one was that ended at once may not be known.
+        let is_own = |seen: &&Seen| match (self.addresses.get(&local), seen.namespace) {
+            (_, namespace) if local.is_loopback() => namespace.is_some() && namespace == here,
+            (Some(owners), Some(namespace)) => owners.contains(&namespace),
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        let mut there = known.iter().filter(|seen| seen.was_there(from, to)).filter(is_own);
+        let first = there.next()?;
+        let is_here = |seen: &&Seen| seen.namespace == here;
+        match there.next() {
+            None => Some(Arc::clone(&first.process)),
+            Some(second) => {
+                let one = [first, second].into_iter().chain(there).find(is_here)?;
+                Some(Arc::clone(&one.process))
+            }
+        }
     }
 
     fn listening(
@@ -196,6 +235,12 @@ impl Index {
     /// Whether a socket is known that is there now.
     pub(super) fn is_open(&self, ends: &Ends) -> bool {
         self.connected.get(ends).is_some_and(|known| known.iter().any(|seen| seen.until == OPEN))
+    }
+
+    /// Whether a socket of this process is known that is there now or was a moment ago.
+    pub(super) fn was_just_there(&self, ends: &Ends, pid: u32, now: i64) -> bool {
+        let is_it = |seen: &Seen| seen.process.pid == pid && seen.until >= now.saturating_sub(SLACK / 2);
+        self.connected.get(ends).is_some_and(|known| known.iter().any(is_it))
     }
 
     /// Notes that a socket has gone: that of the namespace if one is told.
@@ -368,6 +413,33 @@ mod tests {
         index.see(ends("10.0.0.1:1000", "10.0.0.2:80"), seen(TWO, "wget", 0, OPEN));
         assert_eq!(names(&index, &place, "10.0.0.1:1000", "10.0.0.2:80", SPAN), ["wget", ""]);
         assert_eq!(names(&index, &NsRef::Here, "10.0.0.1:1000", "10.0.0.2:80", SPAN), ["", ""]);
+    }
+
+    #[test]
+    fn who_sent_before_it_chose_an_address_has_the_address() {
+        let mut index = Index::default();
+        let (here, there) = (NsRef::Path("/one".into()), NsRef::Path("/two".into()));
+        let own = |ip: &str| [ip.parse().unwrap()];
+        index.settle(&here, ONE, TCP, Vec::new(), &own("10.0.0.1"), 0);
+        index.settle(&there, TWO, TCP, Vec::new(), &own("10.0.0.2"), 0);
+        index.see(ends("0.0.0.0:4000", "10.0.0.9:53"), seen(ONE, "dig", 10_000, 10_000));
+        let of = |index: &Index, place, a: &str| names(index, place, a, "10.0.0.9:53", SPAN)[0].clone();
+        assert_eq!(of(&index, &there, "10.0.0.1:4000"), "dig");
+        assert_eq!(of(&index, &there, "10.0.0.2:4000"), "", "an address of another namespace");
+        assert_eq!(of(&index, &there, "10.0.0.3:4000"), "", "an address of another host");
+        assert_eq!(names(&index, &here, "10.0.0.1:4000", "10.0.0.9:53", (90_000, 90_000))[0], "", "too late");
+        index.see(ends("0.0.0.0:4000", "127.0.0.1:53"), seen(TWO, "host", 10_000, 10_000));
+        assert_eq!(names(&index, &there, "127.0.0.1:4000", "127.0.0.1:53", SPAN)[0], "host");
+        assert_eq!(names(&index, &here, "127.0.0.1:4000", "127.0.0.1:53", SPAN)[0], "");
+        // Two that have the same address: that of the capture's namespace.
+        index.settle(&there, TWO, TCP, Vec::new(), &own("10.0.0.1"), 0);
+        index.see(ends("0.0.0.0:4000", "10.0.0.9:53"), seen(TWO, "drill", 10_000, 10_000));
+        assert_eq!(of(&index, &there, "10.0.0.1:4000"), "drill");
+        assert_eq!(of(&index, &here, "10.0.0.1:4000"), "dig");
+        assert_eq!(of(&index, &NsRef::Here, "10.0.0.1:4000"), "");
+        assert!(index.was_just_there(&ends("0.0.0.0:4000", "10.0.0.9:53"), 0, 10_100));
+        assert!(!index.was_just_there(&ends("0.0.0.0:4000", "10.0.0.9:53"), 7, 10_100));
+        assert!(!index.was_just_there(&ends("0.0.0.0:4000", "10.0.0.9:53"), 0, 12_000));
     }
 
     #[test]

@@ -1,18 +1,15 @@
-//! Processes as they are found: by pid, and by the inode of a socket.
+//! Processes of sockets, by the inode of a socket.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use skydive_flow::Process;
-use skydive_sys::{NsId, ProcessFacts, socket_owners};
+use skydive_sys::socket_owners;
 
-/// Processes by their number.
-#[derive(Debug, Default)]
-pub(super) struct Pids(HashMap<u32, Known>);
+use super::pids::Pids;
 
 /// Processes of sockets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Owners {
     pids: Pids,
     by_inode: HashMap<u32, Arc<Process>>,
@@ -22,48 +19,15 @@ pub(super) struct Owners {
     pub(super) hidden: usize,
 }
 
-/// A process, and when it was looked at.
-#[derive(Debug)]
-struct Known {
-    process: Arc<Process>,
-    namespace: Option<NsId>,
-    at: i64,
-}
-
-/// How long a pid stands for the same process without another look; milliseconds. Numbers come again much later.
+/// How long a process is what it was; milliseconds. Its number comes again much later.
 const FRESH: i64 = 1000;
-/// Processes that are kept, with those that ended.
-const MOST: usize = 8192;
-
-impl Known {
-    fn is_fresh(&self, now: i64) -> bool {
-        (self.at..self.at.saturating_add(FRESH)).contains(&now)
-    }
-}
-
-impl Pids {
-    /// The process of that number, and its network namespace; `None` when it has ended.
-    pub(super) fn process(&mut self, pid: u32, now: i64) -> Option<(Arc<Process>, Option<NsId>)> {
-        if let Some(known) = self.0.get(&pid).filter(|known| known.is_fresh(now)) {
-            return Some((Arc::clone(&known.process), known.namespace));
-        }
-        let ProcessFacts { pid, name, path, cgroup, container_id } = ProcessFacts::read(pid)?;
-        let mut process = Arc::new(Process { pid, name, path, cgroup, container_id });
-        let namespace = NsId::of_path(Path::new(&format!("/proc/{pid}/ns/net"))).ok();
-        if let Some(known) = self.0.get(&pid).filter(|known| known.process == process) {
-            process = Arc::clone(&known.process);
-        }
-        if self.0.len() >= MOST {
-            self.0.retain(|_, known| known.is_fresh(now));
-        }
-        if self.0.len() < MOST {
-            self.0.insert(pid, Known { process: Arc::clone(&process), namespace, at: now });
-        }
-        Some((process, namespace))
-    }
-}
 
 impl Owners {
+    pub(super) fn new() -> Self {
+        let (by_inode, nobodys) = (HashMap::new(), HashSet::new());
+        Self { pids: Pids::new(FRESH), by_inode, nobodys, hidden: 0 }
+    }
+
     /// The process of a socket, if it was found.
     pub(super) fn of(&self, inode: u32) -> Option<&Arc<Process>> {
         self.by_inode.get(&inode)

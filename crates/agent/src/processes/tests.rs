@@ -167,6 +167,49 @@ fn datagrams_have_a_process() {
     assert!(rig.processes.shared.index.lock().unwrap().len() > 0);
 }
 
+/// A process that does nothing but send, and one of which only a copy does: both have ended before a packet is looked at.
+#[test]
+fn a_datagram_of_a_process_that_ends_at_once_is_named() {
+    if !require_root() {
+        return;
+    }
+    let rig = Rig::new();
+    let mut sender = Running::start(&mut python(
+        &rig.a,
+        "import os, socket as s; s.socket(s.AF_INET, s.SOCK_DGRAM).sendto(b'x', ('10.98.0.2', 5301)); os._exit(0)",
+    ))
+    .unwrap();
+    assert!(sender.child().wait().unwrap().success());
+    let flow = rig.flow(5301, "a named datagram", |flow| flow.process.a.is_some());
+    let process = flow.process.a.as_ref().unwrap();
+    assert_eq!((process.name.as_str(), process.pid), ("python3", sender.pid()));
+
+    let forks = "import os, socket as s
+for n in range(20):
+    if os.fork() == 0:
+        u = s.socket(s.AF_INET, s.SOCK_DGRAM); u.bind(('0.0.0.0', 45000 + n))
+        u.sendto(b'x', ('10.98.0.2', 5302)); os._exit(0)
+    os.wait()
+print(flush=True); input()";
+    let mut original = python(&rig.a, forks);
+    let original = Running::start(original.stdin(Stdio::piped())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let search = FlowSearch { filter: Filter::int("Transport.B", 5302), ..FlowSearch::all() };
+    let flows = eventually("named datagrams", SOON, || {
+        let found = runtime.block_on(rig.captures.as_ref()?.search(search.clone())).ok()?;
+        let named = found.set.flows.iter().filter(|flow| flow.process.a.is_some()).count();
+        (named == 20).then_some(found.set.flows)
+    })
+    .unwrap();
+    let pids: std::collections::HashSet<u32> =
+        flows.iter().map(|flow| flow.process.a.as_ref().unwrap().pid).collect();
+    assert!(pids.len() == 20 && !pids.contains(&original.pid()), "{pids:?}");
+    for process in flows.iter().filter_map(|flow| flow.process.a.as_ref()) {
+        assert_eq!(process.name, "python3");
+        assert!(process.path.contains("python") && process.cgroup.starts_with('/'), "{process:?}");
+    }
+}
+
 /// A socket that was there all the time is known, among thousands.
 #[test]
 fn many_sockets_are_known() {

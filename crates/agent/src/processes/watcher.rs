@@ -49,7 +49,7 @@ impl Watcher {
             namespaces,
             places,
             clock,
-            owners: Owners::default(),
+            owners: Owners::new(),
             last: HashMap::new(),
             is_complaining: true,
         }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::TcpChange;
 use crate::netlink::SocketState;
+use crate::trace::{at, place};
 
 /// Where the fields of `sock:inet_sock_set_state` are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,25 +22,12 @@ pub struct StateFormat {
 }
 
 /// `PERF_RECORD_SAMPLE`.
-pub(super) const SAMPLE: u32 = 9;
-/// `PERF_RECORD_LOST`.
-pub(super) const LOST: u32 = 2;
+const SAMPLE: u32 = 9;
 
 impl StateFormat {
     /// Reads the kernel's description, the file `format`; `None` when a field is missing or of another size.
     pub fn parse(text: &str) -> Option<Self> {
-        let place = |name: &str, size: usize| {
-            text.lines().find_map(|line| {
-                let (declared, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
-                let declared = declared.rsplit([' ', '*']).next()?;
-                let number = |name: &str| {
-                    let part = rest.split(';').find_map(|part| part.trim().strip_prefix(name))?;
-                    part.parse::<usize>().ok()
-                };
-                let is_it = declared.split('[').next() == Some(name) && number("size:") == Some(size);
-                if is_it { number("offset:").filter(|at| *at < 4096) } else { None }
-            })
-        };
+        let place = |name, size| place(text, name, size);
         Some(Self {
             socket: place("skaddr", size_of::<usize>())?,
             old: place("oldstate", 4)?,
@@ -81,11 +69,6 @@ impl StateFormat {
             remote: SocketAddr::new(ip(self.remote, self.remote6)?, port(self.remote_port)?),
         })
     }
-}
-
-/// Bytes at a place.
-pub(super) fn at<const N: usize>(bytes: &[u8], from: usize) -> Option<[u8; N]> {
-    bytes.get(from..)?.first_chunk::<N>().copied()
 }
 
 #[cfg(test)]

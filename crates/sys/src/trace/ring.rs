@@ -6,14 +6,33 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::format::{LOST, at};
+use super::at;
 
-/// A ring, and the two events that write into it.
+/// A ring, and the events that write into it.
 #[derive(Debug)]
-pub(super) struct TraceRing {
+pub(crate) struct TraceRing {
     /// Unmapped before the events are closed.
     memory: Memory,
-    events: [OwnedFd; 2],
+    events: Vec<OwnedFd>,
+}
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TraceEvent<'a> {
+    /// The number of a trace point.
+    pub(crate) trace_point: u64,
+    /// What passes, in the language of trace points; all does if it is empty.
+    pub(crate) filter: &'a str,
+    /// Each how manieth of what passes is told.
+    pub(crate) every: u64,
+    /// Whether what is told wakes at once, else when the ring is half full.
+    pub(crate) is_urgent: bool,
+    /// Whether the record has the bytes of the trace point.
+    pub(crate) has_bytes: bool,
+    /// Whether processes that begin, run something else or end are told as well.
+    pub(crate) has_tasks: bool,
+    /// How many are told until the event is refreshed; as many as come if there is no number.
+    pub(crate) most: Option<u32>,
 }
 
 /// A page that tells where reader and writer are, and the pages of the ring behind it.
@@ -42,44 +61,74 @@ struct Attributes {
     config1: u64,
 }
 
-/// Pages of a ring: about 300 events of 104 bytes. A power of two.
-const PAGES: usize = 8;
+/// Pages of a ring: about 600 events of 104 bytes. A power of two.
+const PAGES: usize = 16;
 /// Where a page of `struct perf_event_mmap_page` has the writer's place, and the reader's behind it.
 const DATA_HEAD: usize = 1024;
+/// `PERF_RECORD_LOST`.
+const LOST: u32 = 2;
 /// Longest record: what its header can say.
 const MOST: usize = u16::MAX as usize;
 
 impl TraceRing {
-    /// Opens the events of a processor that pass the filters. The first wakes at each event, the second when the ring
-    /// is half full.
-    pub(super) fn open(cpu: u32, trace_point: u64, filters: [&str; 2]) -> io::Result<Self> {
+    /// Opens events of a processor, at least one, and lets them begin.
+    pub(super) fn open(cpu: u32, wanted: &[TraceEvent<'_>]) -> io::Result<Self> {
         /// `PERF_EVENT_IOC_SET_OUTPUT`.
         const SET_OUTPUT: libc::c_ulong = 0x2405;
         /// `PERF_EVENT_IOC_SET_FILTER`.
         const SET_FILTER: libc::c_ulong = 0x4008_2406;
-        /// `PERF_EVENT_IOC_ENABLE`.
-        const ENABLE: libc::c_ulong = 0x2400;
         let page = rustix::param::page_size();
-        let events = [open(cpu, trace_point, None)?, open(cpu, trace_point, Some(page * PAGES / 2))?];
-        let memory = Memory::map(&events[0], page)?;
-        control(&events[1], SET_OUTPUT, events[0].as_raw_fd() as libc::c_ulong)?;
-        for (event, filter) in events.iter().zip(filters) {
-            let filter = CString::new(filter)?;
+        let events =
+            wanted.iter().map(|event| open(cpu, event, page * PAGES / 2)).collect::<io::Result<Vec<_>>>()?;
+        let first = events.first().ok_or(io::ErrorKind::InvalidInput)?;
+        let memory = Memory::map(first, page)?;
+        for event in &events[1..] {
+            control(event, SET_OUTPUT, first.as_raw_fd() as libc::c_ulong)?;
+        }
+        for (event, wanted) in events.iter().zip(wanted).filter(|(_, wanted)| !wanted.filter.is_empty()) {
+            let filter = CString::new(wanted.filter)?;
             control(event, SET_FILTER, filter.as_ptr() as libc::c_ulong)?;
         }
-        for event in &events {
-            control(event, ENABLE, 0)?;
+        let ring = Self { memory, events };
+        for (number, wanted) in wanted.iter().enumerate() {
+            match wanted.most {
+                Some(most) => ring.refresh(number, most)?,
+                None => ring.enable(number)?,
+            }
         }
-        Ok(Self { memory, events })
+        Ok(ring)
+    }
+
+    /// Switches an event on, one that is limited with what it had left.
+    pub(crate) fn enable(&self, event: usize) -> io::Result<()> {
+        const ENABLE: libc::c_ulong = 0x2400;
+        control(&self.events[event], ENABLE, 0)
+    }
+
+    /// Switches an event off, which costs nothing from then on.
+    pub(crate) fn disable(&self, event: usize) -> io::Result<()> {
+        const DISABLE: libc::c_ulong = 0x2401;
+        control(&self.events[event], DISABLE, 0)
+    }
+
+    /// Lets so many more be told by a limited event that tells each, and switches it on. It switches itself off after them.
+    pub(crate) fn refresh(&self, event: usize, more: u32) -> io::Result<()> {
+        const REFRESH: libc::c_ulong = 0x2402;
+        /// `PERF_EVENT_IOC_PERIOD`.
+        const PERIOD: libc::c_ulong = 0x4008_2404;
+        static EACH: u64 = 1;
+        control(&self.events[event], REFRESH, more.into())?;
+        // Kernels that stop an event of a trace point at its limit start it only when they are told its period.
+        control(&self.events[event], PERIOD, (&raw const EACH) as libc::c_ulong)
     }
 
     /// What becomes readable.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.events[0].as_fd()
     }
 
     /// Hands over the records that are there, each in `record`. Says how many events were lost.
-    pub(super) fn read(&mut self, record: &mut Vec<u8>, each: &mut impl FnMut(&[u8])) -> u64 {
+    pub(crate) fn read(&mut self, record: &mut Vec<u8>, each: &mut impl FnMut(&[u8])) -> u64 {
         let (head, tail) = self.memory.places();
         let (end, mut place, mut lost) = (head.load(Ordering::Acquire), tail.load(Ordering::Relaxed), 0);
         while place != end {
@@ -104,25 +153,34 @@ impl TraceRing {
     }
 }
 
-/// Opens the event of a trace point on a processor, switched off. With `watermark` it wakes when so many bytes wait,
-/// else at once.
-fn open(cpu: u32, trace_point: u64, watermark: Option<usize>) -> io::Result<OwnedFd> {
+/// Opens an event on a processor, switched off. What is not urgent wakes when `watermark` bytes wait.
+fn open(cpu: u32, wanted: &TraceEvent<'_>, watermark: usize) -> io::Result<OwnedFd> {
     const TRACEPOINT: u32 = 2;
     const TID: u64 = 1 << 1;
     const TIME: u64 = 1 << 2;
     const RAW: u64 = 1 << 10;
     const DISABLED: u64 = 1;
+    const COMM: u64 = 1 << 9;
+    const TASK: u64 = 1 << 13;
     const WATERMARK: u64 = 1 << 14;
+    const SAMPLE_ID_ALL: u64 = 1 << 18;
     const CLOEXEC: libc::c_ulong = 8;
+    let mut flags = DISABLED;
+    if wanted.has_tasks {
+        flags |= COMM | TASK | SAMPLE_ID_ALL;
+    }
+    if !wanted.is_urgent {
+        flags |= WATERMARK;
+    }
     let attributes = Attributes {
         kind: TRACEPOINT,
         size: size_of::<Attributes>() as u32,
-        config: trace_point,
-        sample_period: 1,
-        sample_type: TID | TIME | RAW,
+        config: wanted.trace_point,
+        sample_period: wanted.every,
+        sample_type: TID | TIME | if wanted.has_bytes { RAW } else { 0 },
         read_format: 0,
-        flags: DISABLED | if watermark.is_some() { WATERMARK } else { 0 },
-        wakeup: watermark.map_or(1, |bytes| bytes as u32),
+        flags,
+        wakeup: if wanted.is_urgent { 1 } else { watermark as u32 },
         breakpoint: 0,
         config1: 0,
     };
@@ -140,8 +198,8 @@ fn open(cpu: u32, trace_point: u64, watermark: Option<usize>) -> io::Result<Owne
 }
 
 fn control(event: &OwnedFd, command: libc::c_ulong, argument: libc::c_ulong) -> io::Result<()> {
-    // SAFETY: the commands that are given take a descriptor, nothing, or the address of a text that ends with zero and
-    // outlives the call.
+    // SAFETY: the commands that are given take a number, nothing, or the address of a text that ends with zero or of a
+    // number of 64 bits, which outlive the call.
     #[allow(unsafe_code)]
     let result = unsafe { libc::ioctl(event.as_raw_fd(), command as _, argument) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
