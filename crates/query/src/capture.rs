@@ -5,11 +5,8 @@ use skydive_packet::filter::compile;
 
 use crate::ParseError;
 
-/// Types of nodes that packets can be captured on.
-pub const CAPTURABLE: &[&str] = &[
-    "ovsbridge",
-    "ovsport",
-    "dpdkport",
+/// Types of nodes that are interfaces of the kernel.
+const INTERFACES: &[&str] = &[
     "internal",
     "veth",
     "tun",
@@ -38,6 +35,17 @@ pub const CAPTURABLE: &[&str] = &[
     "sit",
     "device",
 ];
+
+/// Kinds of captures that nodes of a type have, the default first; none when packets cannot be captured on them.
+pub fn capture_kinds(node_type: &str) -> &'static [&'static str] {
+    match node_type {
+        "ovsbridge" => &["ovssflow", "pcapsocket", "ovsnetflow"],
+        "ovsport" => &["ovsmirror"],
+        "dpdkport" => &["dpdk"],
+        _ if INTERFACES.contains(&node_type) => &["afpacket", "pcap", "pcapsocket", "sflow", "ebpf"],
+        _ => &[],
+    }
+}
 
 /// Whether a text is a packet filter, in tcpdump's language, for Ethernet.
 pub fn check_packet_filter(text: &str) -> Result<(), ParseError> {

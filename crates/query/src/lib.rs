@@ -31,7 +31,7 @@ mod view;
 mod when;
 
 pub use arg::{Arg, Args, Given, WORDS};
-pub use capture::{CAPTURABLE, check_packet_filter};
+pub use capture::{capture_kinds, check_packet_filter};
 pub use error::{ParseError, QueryError};
 pub use parse::{Limits, Query, parse};
 pub use plan::Plan;

@@ -4,32 +4,16 @@ use skydive_capture::{CaptureConfig, CaptureDef, check_filter, definition};
 use skydive_flow::{ExtraLayers, KeyMode};
 use skydive_graph::key;
 use skydive_proto::Capture;
-use skydive_query::CAPTURABLE;
+use skydive_query::capture_kinds;
 use skydive_sys::NsRef;
 
 use super::fault::Fault;
 use super::place::Place;
 use crate::CaptureSettings;
 
-/// Kinds of captures on nodes of other types, which come later.
-const OTHERS: &[(&str, &[&str])] = &[
-    ("ovsbridge", &["ovssflow", "pcapsocket", "ovsnetflow"]),
-    ("ovsport", &["ovsmirror"]),
-    ("dpdkport", &["dpdk"]),
-];
-
-/// Kinds of captures on interfaces.
-const ON_INTERFACES: &[&str] = &["afpacket", "pcap", "pcapsocket", "sflow", "ebpf"];
-
-/// Kinds of captures that nodes of a type have, the default first.
-fn kinds(node_type: &str) -> &'static [&'static str] {
-    let other = OTHERS.iter().find(|(name, _)| *name == node_type).map(|(_, kinds)| *kinds);
-    other.unwrap_or(if CAPTURABLE.contains(&node_type) { ON_INTERFACES } else { &[] })
-}
-
 /// The kind that is wanted on a node of that type.
 pub(super) fn kind(capture: &Capture, node_type: &str) -> Result<&'static CaptureDef, Fault> {
-    let kinds = kinds(node_type);
+    let kinds = capture_kinds(node_type);
     let [first, ..] = kinds else { return Err(Fault::NodeType(node_type.into())) };
     let wanted = if capture.kind.is_empty() { *first } else { capture.kind.as_str() };
     if !kinds.contains(&wanted) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skydive_api::FollowedQuery;
 use skydive_graph::{Node, ReadCount, Snapshot, key};
 use skydive_proto::Capture;
-use skydive_query::{CAPTURABLE, Cx, View};
+use skydive_query::{Cx, View, capture_kinds};
 use skydive_value::{Filter, Id, Path, SmolStr, Value};
 
 /// A capture and what gives its nodes.
@@ -43,22 +43,6 @@ pub(super) struct Found {
     pub(super) impossible: BTreeMap<SmolStr, String>,
 }
 
-const OVS_BRIDGE: [&str; 3] = ["ovssflow", "pcapsocket", "ovsnetflow"];
-const OVS_PORT: [&str; 1] = ["ovsmirror"];
-const DPDK_PORT: [&str; 1] = ["dpdk"];
-const INTERFACE: [&str; 5] = ["afpacket", "pcap", "pcapsocket", "sflow", "ebpf"];
-
-/// Kinds of captures that a node of a type allows.
-fn kinds_of(node_type: &str) -> &'static [&'static str] {
-    match node_type {
-        "ovsbridge" => &OVS_BRIDGE,
-        "ovsport" => &OVS_PORT,
-        "dpdkport" => &DPDK_PORT,
-        other if CAPTURABLE.contains(&other) => &INTERFACE,
-        _ => &[],
-    }
-}
-
 /// Where all captures are wanted, and where they run.
 pub(super) fn look(captures: &BTreeMap<SmolStr, Arc<Known>>, snapshot: Snapshot, cx: &Cx) -> Found {
     let mut found = Found::default();
@@ -82,7 +66,7 @@ pub(super) fn look(captures: &BTreeMap<SmolStr, Arc<Known>>, snapshot: Snapshot,
 /// Nodes of other types than those that a kind is for are not meant. Where there are no others, each is, and says why
 /// it cannot be.
 fn want(id: &SmolStr, kind: &str, nodes: &[Arc<Node>], found: &mut Found) {
-    let kinds = |node: &Node| kinds_of(node.node_type());
+    let kinds = |node: &Node| capture_kinds(node.node_type());
     let has_kind = |node: &Node| kind.is_empty() || kinds(node).contains(&kind);
     let can = nodes.iter().filter(|node| !node.source.host.is_empty() && !kinds(node).is_empty());
     let is_possible = can.clone().any(|node| has_kind(node));

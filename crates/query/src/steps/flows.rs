@@ -9,7 +9,7 @@ use skydive_value::{Filter, Path, SmolStr, Test};
 use crate::flow_filter::flow_filter;
 use crate::plan::{Window, Wish};
 use crate::run::Run;
-use crate::{Args, CAPTURABLE, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, condition};
+use crate::{Args, Kind, ParseError, Plan, QueryError, Rows, Slot, Step, StepDef, capture_kinds, condition};
 
 pub(super) const DEF: StepDef = StepDef {
     name: "Flows",
@@ -117,7 +117,7 @@ impl Lookup {
         let (mut tids, mut hosts) = (BTreeSet::new(), BTreeSet::new());
         for node in nodes {
             run.tick()?;
-            let is_capturable = node.metadata.text(key::TYPE).is_some_and(|of| CAPTURABLE.contains(&of));
+            let is_capturable = node.metadata.text(key::TYPE).is_some_and(|of| !capture_kinds(of).is_empty());
             if let (true, Some(tid)) = (is_capturable, node.metadata.text(key::TID)) {
                 tids.insert(SmolStr::from(tid));
                 hosts.insert(node.source.host.clone());
