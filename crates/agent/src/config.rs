@@ -55,7 +55,8 @@ pub enum ProbeChoice {
 /// How captures are made, where they do not say it themselves.
 #[derive(Clone, Debug)]
 pub struct CaptureSettings {
-    /// How flows are counted. [`TableConfig::max_extra_bytes`] is what all captures together may take.
+    /// How flows are counted. [`TableConfig::max_extra_bytes`] and [`TableConfig::quota`] are what all captures together
+    /// may take.
     pub table: TableConfig,
     /// Where capture files are taken.
     pub listen: Listen,

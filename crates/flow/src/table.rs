@@ -21,6 +21,7 @@ use crate::defragment::Defragmenter;
 use crate::index::Index;
 use crate::key::{Key, KeyMode, Part, Seeds, TransportKind, Usual, part};
 use crate::names::Names;
+use crate::quota::{Quota, Share};
 use crate::record::{FlowView, Record, Update};
 use crate::slab::Slab;
 use crate::tcp::TcpState;
@@ -42,6 +43,9 @@ pub struct TableConfig {
     pub expire: Duration,
     /// Most flows at a time; beyond it the flow idle for longest, of a few looked at, goes. `None` for no limit.
     pub max_entries: Option<usize>,
+    /// Most flows of all tables that share it; beyond it a flow of the table that wants one more goes. `None` for no
+    /// limit.
+    pub quota: Option<Quota>,
     /// Which addresses tell flows apart.
     pub key_mode: KeyMode,
     /// Whether TCP is watched in detail ([`crate::TcpMetric`]).
@@ -82,7 +86,7 @@ pub struct TableCounters {
     pub ends: [u64; End::NAMES.len()],
     /// Flows begun.
     pub flows: u64,
-    /// Flows that had to go for others ([`TableConfig::max_entries`]).
+    /// Flows that had to go for others ([`TableConfig::max_entries`], [`TableConfig::quota`]).
     pub evicted: u64,
     /// Packets, messages and waiting segments that did not fit ([`TableConfig::max_extra_bytes`]).
     pub unkept: u64,
@@ -108,6 +112,7 @@ pub struct FlowTable {
     seeds: Seeds,
     index: Index,
     records: Slab<Record>,
+    share: Share,
     /// What was told of the records at their last update.
     updates: Slab<Update>,
     /// TCP of the records in detail.
@@ -148,6 +153,7 @@ impl Default for TableConfig {
             update: Duration::from_mins(1),
             expire: Duration::from_mins(10),
             max_entries: Some(500_000),
+            quota: None,
             key_mode: KeyMode::default(),
             tcp_metric: false,
             reassemble: false,
@@ -173,6 +179,7 @@ impl FlowTable {
             seeds: Seeds([0, 1, 2, 3].map(|n: u8| random.hash_one(n))),
             index: Index::new(),
             records: Slab::default(),
+            share: Share::of(config.quota.clone()),
             updates: Slab::default(),
             tcp: Slab::default(),
             budget: Budget::new(config.max_extra_bytes),

@@ -1,9 +1,10 @@
 //! When flows are told of, and when they go.
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
+use std::ops::Range;
 use std::time::Duration;
 
-use skydive_flow::{ExtraLayers, Finish, Flow, FlowTable, FlowView, TableConfig, Told};
+use skydive_flow::{ExtraLayers, Finish, Flow, FlowTable, FlowView, Quota, TableConfig, Told};
 use skydive_packet::LinkType;
 use skydive_packet::file::Packet;
 use skydive_value::SmolStr;
@@ -219,4 +220,41 @@ fn a_full_table_lets_the_idle_go_and_says_so() {
     assert_eq!((gone, table.counters().evicted, table.counters().flows), (990, 990, 1000));
     let left = table.flows().map(|flow| flow.to_flow().transport.unwrap().a).min();
     assert!(left >= Some(980), "the oldest went: {left:?}");
+}
+
+#[test]
+fn tables_share_a_quota_and_give_it_back() {
+    const FLOWS: usize = 100;
+    let quota = Quota::new(FLOWS);
+    let config = TableConfig { quota: Some(quota.clone()), ..TableConfig::default() };
+    let (mut one, mut other) = (FlowTable::new(config.clone()), FlowTable::new(config));
+    let count = |table: &mut FlowTable, ports: Range<u16>, at: i64| {
+        let mut gone = 0;
+        for port in ports {
+            let bytes = udp(false, port, 2000, b"");
+            let packet = Packet { bytes: &bytes, at, wire_len: 42, interface: 0, link: LinkType::ETHERNET };
+            table.packets(&[packet], |flow, told| {
+                gone += 1;
+                assert!(told.ended && told.news && flow.metric().ab_packets == 1);
+            });
+        }
+        gone
+    };
+    // All but what each table has in any case goes to who asks first.
+    assert_eq!(count(&mut one, 0..120, T0), 0);
+    assert_eq!((one.len(), quota.left()), (120, FLOWS + Quota::FREE - 120));
+    assert_eq!(count(&mut other, 0..300, T0), 300 - 44 - Quota::FREE);
+    assert_eq!((other.len(), quota.left()), (44 + Quota::FREE, 0));
+    assert_eq!((other.counters().flows, other.counters().evicted), (300, 192));
+    assert_eq!((one.len(), one.counters().evicted), (120, 0), "each lets go of its own");
+    // Flows that end make room for those of others.
+    one.expire(T0 + 1, &mut |_, told| assert!(told.ended));
+    assert_eq!((one.len(), quota.left()), (0, 56));
+    assert_eq!(count(&mut other, 300..600, T0 + SECOND), 300 - 56);
+    other.finish(|_, _| ());
+    assert_eq!(quota.left(), FLOWS);
+    assert_eq!(count(&mut other, 0..100, T0 + SECOND), 0);
+    assert_eq!(quota.left(), FLOWS + Quota::FREE - 100);
+    drop(other);
+    assert_eq!(quota.left(), FLOWS);
 }

@@ -10,6 +10,7 @@ use skydive_agent::{
 };
 use skydive_api::{ApiSettings, WebSocketSettings};
 use skydive_client::{ConnectionSettings, Credentials, Endpoint};
+use skydive_flow::Quota;
 use skydive_hub::{FlowSettings, Hub, HubConfig};
 use skydive_proto::{Capture, Limits, reason};
 use skydive_store::{OpenError, Resources};
@@ -136,6 +137,7 @@ fn capture_settings(config: &Resolved) -> CaptureSettings {
             update: config.flow.update,
             expire: config.flow.expire,
             max_entries: Some(config.flow.max_entries),
+            quota: Some(Quota::new(captures.flows)),
             key_mode: captures.key_mode,
             max_extra_bytes: captures.memory,
             application_ports: captures

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use skydive_agent::{CaptureSettings, TableConfig};
-use skydive_flow::FlowSearch;
+use skydive_flow::{FlowSearch, Quota};
 use skydive_graph::Graph;
 use skydive_proto::{Capture, NodeCapture, on_demand_type};
 use skydive_sys::{Namespaces, NsRef};
@@ -62,7 +62,9 @@ async fn a_flood_of_packets_is_accounted_for_and_does_not_hold_up_the_topology()
         return;
     }
     // Little room: packets are lost in the kernel, flows have to go for others, and most packets are not kept.
-    let table = TableConfig { max_extra_bytes: 1 << 20, max_entries: Some(5000), ..TableConfig::default() };
+    let quota = Quota::new(5000);
+    let table =
+        TableConfig { max_extra_bytes: 1 << 20, quota: Some(quota.clone()), ..TableConfig::default() };
     let settings = CaptureSettings { ring_bytes: 64 << 10, table, ..CaptureSettings::default() };
     let mut stage = Stage::with(settings).await;
     let far = stage.far();
@@ -100,6 +102,7 @@ async fn a_flood_of_packets_is_accounted_for_and_does_not_hold_up_the_topology()
     assert_eq!(count("Received"), PACKETS);
     assert_eq!(count("Received"), count("Accounted") + count("DroppedByKernel") + count("Dropped"));
     assert!(count("Unkept") > 0 && count("FlowsEvicted") > 0, "{totals}");
+    assert_eq!(quota.left(), 5000, "what ended gave its flows back");
     stage.totals("an end of it", |all| all["Shedding"] == Json::Array(Vec::new())).await;
     stage.end().await;
 }

@@ -30,7 +30,8 @@ impl FlowTable {
         fragments: Option<Fragments>,
         tell: &mut impl FnMut(FlowView<'_>, Told),
     ) -> u32 {
-        if self.config.max_entries.is_some_and(|max| self.records.len() >= max) {
+        let flows = self.records.len();
+        if self.config.max_entries.is_some_and(|max| flows >= max) || !self.share.has_room(flows) {
             self.evict(tell);
         }
         let (from, to) = part.layers;

@@ -179,6 +179,7 @@ impl FlowTable {
                 self.move_down(place);
             }
         }
+        self.share.shrink(self.records.len());
         self.timer.pass.at = at;
         self.timer.looked_at += before - *left;
     }
@@ -279,6 +280,7 @@ impl FlowTable {
         self.records = Slab::default();
         self.updates = Slab::default();
         self.tcp = Slab::default();
+        self.share.shrink(0);
         self.budget.clear();
         self.names.give_all();
         self.timer.next = None;

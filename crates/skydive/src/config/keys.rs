@@ -249,6 +249,7 @@ pub(crate) const KEYS: &[KeyDef] = &[
     key("agent.capture.stats_update", SECOND, "1", Now, "time between two samples of capture counters"),
     key("agent.capture.ring_size", Bytes(32 * 1024), "4MiB", Now, "memory that the kernel puts packets into, for each thread of each capture; 1GiB at most"),
     key("agent.capture.memory", Bytes(1024 * 1024), "256MiB", Now, "memory for what packets choose the size of (packets and messages kept with flows), of all captures together"),
+    key("agent.capture.flows", SOME, "2000000", Now, "flows in the tables of all captures together"),
     key("agent.capture.threads", Whole(1, 256), "2", Now, "threads that all captures share"),
     key("agent.capture.fanout", Whole(1, 256), "1", Now, "how many of them each capture is spread over"),
     key("agent.metadata.**", Section, "", Now, "merged into the metadata of the host node"),

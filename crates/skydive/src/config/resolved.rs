@@ -110,6 +110,8 @@ pub(crate) struct Captures {
     pub(crate) ring: usize,
     /// Bytes that what packets say may take, in all captures together.
     pub(crate) memory: usize,
+    /// Flows of all captures together.
+    pub(crate) flows: usize,
     /// Threads that all captures share.
     pub(crate) threads: usize,
     /// How many of them each is spread over.

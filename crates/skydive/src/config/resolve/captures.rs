@@ -33,6 +33,7 @@ impl Resolver<'_> {
             stats_update: self.time("agent.capture.stats_update"),
             ring: self.ring(),
             memory: self.bytes("agent.capture.memory"),
+            flows: self.whole("agent.capture.flows") as usize,
             threads: self.whole("agent.capture.threads") as usize,
             fanout: self.whole("agent.capture.fanout") as usize,
         }
