@@ -69,7 +69,7 @@ impl FlowRead for Small {
         if let Some(range) = &search.range {
             set.slice(range.start as usize..range.end as usize);
         }
-        Box::pin(async { Ok(FlowsFound { set, coverage: Coverage::complete() }) })
+        Box::pin(async { Ok(FlowsFound { count: set.flows.len() as u64, set, coverage: Coverage::complete() }) })
     }
 }
 

@@ -153,6 +153,7 @@ async fn found(flows: &AgentFlows, message: &Envelope) -> Result<Bytes, (i64, St
         status: OK,
         truncated: found.coverage.truncated,
         lost: found.coverage.lost,
+        count: found.count,
         sets: vec![found.set],
         error: String::new(),
     };

@@ -30,7 +30,7 @@ pub use definition::{CaptureDef, Options, definition};
 pub use enrich::Enrich;
 pub use filters::check_filter;
 pub use outbox::{FLOW_BATCHES, FLOWS_PER_BATCH};
-pub use search::{FlowSearch, Found, MOST_FLOWS, MOST_RAW_BYTES, SearchError, Want};
+pub use search::{FlowSearch, Found, MOST_FLOWS, MOST_RAW_BYTES, SearchError};
 pub use status::{CaptureCounters, CaptureError, CaptureKey, CaptureState, CaptureStatus};
 
 /// Every kind of capture.

@@ -1,6 +1,6 @@
 //! Searches in the tables of running captures: made in slices between packets, answered with copies.
 
-use skydive_flow::{Flow, FlowSet, FlowTable, Merge, Sort};
+use skydive_flow::{Flow, FlowSet, FlowTable, Merge, Sort, Want};
 use skydive_value::{Filter, Matcher};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -17,20 +17,10 @@ pub struct FlowSearch {
     pub filter: Filter,
     /// In which order; `None` for any.
     pub sort: Option<Sort>,
-    /// How many of the first of them; [`MOST_FLOWS`] at most.
+    /// How many of the first of them; [`MOST_FLOWS`] at most, but to count.
     pub limit: usize,
     /// What of them.
     pub want: Want,
-}
-
-/// What is wanted of flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Want {
-    /// The flows.
-    #[default]
-    Flows,
-    /// The packets kept since they were told of last, too.
-    WithPackets,
 }
 
 /// What was found.
@@ -42,7 +32,7 @@ pub struct Found {
     pub tables: usize,
     /// Flows that were looked at.
     pub looked_at: u64,
-    /// Flows that matched. Without an order the search ends when there are enough.
+    /// Flows that matched. To count, and without an order, the search ends when there are enough.
     pub matched: u64,
     /// Whether less is here than was asked for: [`MOST_FLOWS`] or [`MOST_RAW_BYTES`] was met.
     pub is_truncated: bool,
@@ -89,6 +79,11 @@ impl FlowSearch {
         self.limit.min(MOST_FLOWS)
     }
 
+    /// Whether the number of flows in a table is all that is wanted of it.
+    fn counts_all(&self) -> bool {
+        self.want == Want::Count && self.filter.is_all()
+    }
+
     fn searches(&self, key: CaptureKey) -> bool {
         self.captures.as_ref().is_none_or(|captures| captures.contains(&key))
     }
@@ -116,7 +111,8 @@ impl Searching {
     pub(crate) fn step<'t>(mut self, table: impl Fn(usize) -> Next<'t>) -> Option<Self> {
         let filter = self.search.filter.clone();
         let matcher = Matcher::new(&filter);
-        let asks = filter_asks(&filter) || self.search.sort.as_ref().is_some_and(|sort| path_asks(&sort.by));
+        let sort = self.search.sort.as_ref().filter(|_| self.search.want != Want::Count);
+        let asks = filter_asks(&filter) || sort.is_some_and(|sort| path_asks(&sort.by));
         let mut left = SLICE;
         while !self.reply.is_closed() {
             let (flows, enriching) = match table(self.table) {
@@ -136,6 +132,11 @@ impl Searching {
             };
             if self.place == 0 {
                 self.found.tables += 1;
+            }
+            if self.search.counts_all() {
+                self.found.matched += flows.len() as u64;
+                (self.table, self.place) = (self.table + 1, 0);
+                continue;
             }
             for (place, view) in flows.flows_from(self.place) {
                 self.place = place;
@@ -176,11 +177,14 @@ impl Searching {
     /// Keeps a flow that matches. Says whether more are wanted.
     fn take(&mut self, mut flow: Flow, enriching: Option<&Enriching>) -> bool {
         self.found.matched += 1;
+        if self.search.want == Want::Count {
+            return self.found.matched < self.search.limit as u64;
+        }
         if let Some(enriching) = enriching {
             enriching.apply(&mut flow);
         }
         match self.search.want {
-            Want::Flows => flow.raw_packets = Vec::new(),
+            Want::Flows | Want::Count => flow.raw_packets = Vec::new(),
             Want::WithPackets => {
                 let bytes: usize = flow.raw_packets.iter().map(|packet| packet.bytes.len()).sum();
                 if self.raw_bytes + bytes > MOST_RAW_BYTES {
@@ -219,6 +223,7 @@ impl Searching {
         }
         let most = self.search.most();
         let is_cut = self.search.limit > MOST_FLOWS && self.found.matched > MOST_FLOWS as u64;
+        let is_cut = is_cut && self.search.want != Want::Count;
         self.found.is_truncated |= is_cut;
         self.found.set.slice(0..most);
         // Who asked may have gone.

@@ -38,7 +38,7 @@ pub use mac::{Mac, MacError};
 pub use metric::Metric;
 pub use process::{Process, Processes};
 pub use quota::Quota;
-pub use read::{FlowRead, FlowReadError, FlowSearch, FlowsFound};
+pub use read::{FlowRead, FlowReadError, FlowSearch, FlowsFound, Want};
 pub use reassemble::Stream;
 pub use record::FlowView;
 pub use replay::Replay;

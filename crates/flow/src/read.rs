@@ -26,8 +26,20 @@ pub struct FlowSearch {
     /// The field of which each value comes once: with its first flow in the order of `sort`. Flows without the field all
     /// come.
     pub dedup: Option<Path>,
-    /// Whether the packets kept with flows are wanted.
-    pub with_packets: bool,
+    /// What of them.
+    pub want: Want,
+}
+
+/// What is wanted of flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Want {
+    /// The flows.
+    #[default]
+    Flows,
+    /// And the packets kept since they were told of last.
+    WithPackets,
+    /// Only how many there are. Numbers do not tell which flows of several hosts are the same: `dedup` has no effect.
+    Count,
 }
 
 /// What was found.
@@ -35,6 +47,8 @@ pub struct FlowSearch {
 pub struct FlowsFound {
     /// The flows, in the order asked for.
     pub set: FlowSet,
+    /// How many there are, when only that is wanted: nothing else is in the answer then.
+    pub count: u64,
     /// How much of the truth that is.
     pub coverage: Coverage,
 }
@@ -65,6 +79,13 @@ pub trait FlowRead: Send + Sync {
 impl Default for FlowSearch {
     /// Every flow, in any order, without packets.
     fn default() -> Self {
-        Self { hosts: None, filter: Filter::all(), range: None, sort: None, dedup: None, with_packets: false }
+        Self { hosts: None, filter: Filter::all(), range: None, sort: None, dedup: None, want: Want::Flows }
+    }
+}
+
+impl FlowSearch {
+    /// How many of `passing` flows that pass the filter have their place in `range`.
+    pub fn count_of(&self, passing: u64) -> u64 {
+        self.range.as_ref().map_or(passing, |range| passing.min(range.end).saturating_sub(range.start))
     }
 }

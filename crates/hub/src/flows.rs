@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowSet, FlowsFound, Merge};
+use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowSet, FlowsFound, Merge, Want};
 use skydive_graph::BoxFuture;
 use skydive_proto::{
     Envelope, FLOW_SEARCH_MAX, FlowError, FlowLimits, FlowReply, Format, encode_flow_search, flow_type,
@@ -69,19 +69,21 @@ impl LiveFlows {
         }
         let merge = Merge { sort: search.sort.clone(), dedup: search.dedup.clone() };
         let mut pile = Pile::new(merge, search.range.as_ref().map(|range| place(range.end)));
-        let mut coverage = Coverage::default();
+        let (mut counted, mut coverage) = (0u64, Coverage::default());
         for other in &self.others {
             let found = other.search(&each).await?;
             coverage.add(found.coverage);
+            counted = counted.saturating_add(found.count);
             pile.put(found.set);
         }
         // Who is dropped meanwhile takes the questions with it.
         while let Some(answered) = answers.join_next().await {
             let Ok((host, answer)) = answered else { return Err(FlowReadError::Stopped) };
             match answer {
-                Ok((sets, covered)) => {
+                Ok((reply, covered)) => {
                     coverage.add(covered);
-                    for set in sets {
+                    counted = counted.saturating_add(reply.count);
+                    for set in reply.sets {
                         pile.put(set);
                     }
                 }
@@ -93,10 +95,15 @@ impl LiveFlows {
         }
         coverage.truncated |= pile.is_cut;
         let mut set = pile.into_set();
+        if search.want == Want::Count {
+            // Who does not know the question has given the flows.
+            let count = search.count_of(counted.saturating_add(set.flows.len() as u64));
+            return Ok(FlowsFound { count, coverage, ..FlowsFound::default() });
+        }
         if let Some(range) = &search.range {
             set.slice(place(range.start)..place(range.end));
         }
-        Ok(FlowsFound { set, coverage })
+        Ok(FlowsFound { set, coverage, ..FlowsFound::default() })
     }
 }
 
@@ -154,13 +161,13 @@ fn place(at: u64) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
 }
 
-/// The sets of an agent, one of each of its tables at most, and how much of the truth they are.
+/// What an agent answers, and how much of the truth that is.
 async fn answer_of(
     hosts: &Hosts,
     host: &SmolStr,
     question: Envelope,
     deadline: Duration,
-) -> Result<(Vec<FlowSet>, Coverage), String> {
+) -> Result<(FlowReply, Coverage), String> {
     let answer = hosts.ask(host, question, deadline).await.map_err(|error| error.to_string())?;
     let reply = if answer.obj.len() < LARGE {
         decode(&answer)
@@ -177,7 +184,7 @@ async fn answer_of(
         lost: reply.lost.saturating_add(refused),
         ..Coverage::complete()
     };
-    Ok((reply.sets, coverage))
+    Ok((reply, coverage))
 }
 
 /// The answer, and how many of its flows cannot be read.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use skydive_api::{FlowNews, ImportFault, PcapImport, Piece};
 use skydive_flow::{
-    Flow, FlowRead, FlowReadError, FlowSearch, FlowSet, FlowView, FlowsFound, Replay, TableConfig, Told,
+    Flow, FlowRead, FlowReadError, FlowSearch, FlowSet, FlowView, FlowsFound, Replay, TableConfig, Told, Want,
 };
 use skydive_graph::BoxFuture;
 use skydive_packet::file::{FileError, Packet, Reader};
@@ -201,8 +201,14 @@ fn read(mut pieces: mpsc::Receiver<Piece>, config: TableConfig) -> Result<Read, 
 }
 
 fn find(files: &[File], search: &FlowSearch) -> FlowsFound {
-    let FlowSearch { filter, range, sort, dedup, with_packets, .. } = search;
+    let FlowSearch { filter, range, sort, dedup, want, .. } = search;
     let matcher = Matcher::new(filter);
+    if *want == Want::Count {
+        let flows = files.iter().flat_map(|file| file.flows.iter());
+        let passing = flows.filter(|flow| matcher.matches(*flow)).count();
+        let count = search.count_of(passing as u64);
+        return FlowsFound { count, coverage: Coverage::complete(), ..FlowsFound::default() };
+    }
     let most = range.as_ref().filter(|_| dedup.is_none()).map(|range| range.end as usize);
     let (mut set, mut is_first) = (FlowSet::default(), true);
     for flow in files.iter().flat_map(|file| file.flows.iter()) {
@@ -221,7 +227,7 @@ fn find(files: &[File], search: &FlowSearch) -> FlowsFound {
             _ => {}
         }
         let mut flow = flow.clone();
-        if !with_packets {
+        if *want != Want::WithPackets {
             flow.raw_packets = Vec::new();
         }
         set.flows.push(flow);
@@ -235,7 +241,7 @@ fn find(files: &[File], search: &FlowSearch) -> FlowsFound {
     if let Some(range) = range {
         set.slice(range.start as usize..range.end as usize);
     }
-    FlowsFound { set, coverage: Coverage::complete() }
+    FlowsFound { set, coverage: Coverage::complete(), ..FlowsFound::default() }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use skydive_flow::dns::{
 use skydive_flow::{
     Dhcp4, Direction, Extra, Finish, Flow, FlowId, FlowSearch, FlowSet, Http, Icmp, IcmpKind, IpMetric, Link,
     LinkType, Metric, Network, Process, Processes, RawPacket, Sort, StreamMetric, TcpMetric, TcpSide, Tls,
-    Transport, TransportProtocol, Vrrp,
+    Transport, TransportProtocol, Vrrp, Want,
 };
 use skydive_proto::{
     FlowError, FlowJson, FlowLimits, FlowMessage, FlowReply, FlowSetJson, FlowStamp, FlowStats,
@@ -523,7 +523,7 @@ proptest! {
         let set = FlowSet { flows, start, end };
         prop_assert_eq!(&decode_flow_set(&encode_flow_set(&set), &limits(), unexpected).unwrap(), &set);
         let sets = vec![set.clone(), FlowSet::default(), set.clone()];
-        let reply = FlowReply { status, sets, truncated: status % 2 == 0, lost: 7, error: "late".into() };
+        let reply = FlowReply { status, sets, truncated: status % 2 == 0, lost: 7, error: "late".into(), count: 9 };
         prop_assert_eq!(&FlowReply::decode(&reply.encode(), &limits(), unexpected).unwrap(), &reply);
         let stamp = FlowStamp { host_id: "h".into(), count: u64::MAX, first: 7 };
         let stats = FlowStats { flow_dropped: -1, ..FlowStats::default() };
@@ -533,13 +533,14 @@ proptest! {
 
     #[test]
     fn searches(filter in filter(), range in option::of((0..=i64::MAX as u64, 0..=i64::MAX as u64)),
-                sort in option::of(any::<bool>()), dedup in option::of("[A-Z]{1,4}")) {
+                sort in option::of(any::<bool>()), dedup in option::of("[A-Z]{1,4}"), want in 0..3usize) {
         let direction = |is: bool| if is { Direction::Ascending } else { Direction::Descending };
         let search = FlowSearch {
             filter: if filter.is_all() { Filter::all() } else { filter },
             range: range.map(|(from, to)| from..to),
             sort: sort.map(|is| Sort { by: "Start".into(), direction: direction(is) }),
             dedup: dedup.map(|by| Path::parse(&by)),
+            want: [Want::Flows, Want::WithPackets, Want::Count][want],
             ..FlowSearch::default()
         };
         prop_assert_eq!(decode_flow_search(&encode_flow_search(&search)).unwrap(), search);

@@ -211,7 +211,7 @@ impl<'c> Engine<'c> {
                     let rows = std::mem::replace(&mut self.rows, Rows::Number(0));
                     match lookup.search(rows, &self.run)? {
                         Some(search) => return Ok(Some(Need::Flows(search))),
-                        None => self.rows = Rows::Flows(Vec::new()),
+                        None => self.rows = lookup.rows(FlowsFound::default(), &self.run)?,
                     }
                 }
                 Op::Restart => {
@@ -242,12 +242,12 @@ impl<'c> Engine<'c> {
     }
 
     /// Goes on with the flows that were found.
-    fn found(&mut self, found: FlowsFound) -> Result<(), QueryError> {
-        self.run.coverage.add(found.coverage);
+    fn found(&mut self, mut found: FlowsFound) -> Result<(), QueryError> {
+        self.run.coverage.add(std::mem::take(&mut found.coverage));
         self.run.flows_read += found.set.flows.len() as u64;
         let last = self.next.checked_sub(1).and_then(|at| self.plan.ops().get(at));
         let Some(Op::Search(lookup)) = last else { return Err(FlowReadError::NotServed.into()) };
-        self.rows = lookup.rows(found.set, &self.run)?;
+        self.rows = lookup.rows(found, &self.run)?;
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use skydive_capture::{Captures, SearchError, Want};
-use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowsFound};
+use skydive_capture::{Captures, SearchError};
+use skydive_flow::{FlowRead, FlowReadError, FlowSearch, FlowsFound, Want};
 use skydive_proto::CaptureTotals;
 use skydive_value::{BoxFuture, Coverage, SmolStr};
 use tokio::sync::{Semaphore, watch};
@@ -58,7 +58,7 @@ impl AgentFlows {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
         let limit = match &search.range {
             // Duplicates are among them.
-            Some(range) if search.dedup.is_none() => place(range.end),
+            Some(range) if search.dedup.is_none() || search.want == Want::Count => place(range.end),
             _ => usize::MAX,
         };
         let found = captures
@@ -67,7 +67,7 @@ impl AgentFlows {
                 filter: search.filter.clone(),
                 sort: search.sort.clone(),
                 limit,
-                want: if search.with_packets { Want::WithPackets } else { Want::Flows },
+                want: search.want,
             })
             .await?;
         let mut set = found.set;
@@ -79,7 +79,8 @@ impl AgentFlows {
         }
         let lost = self.totals.borrow().never_in_a_table();
         let coverage = Coverage { truncated: found.is_truncated, lost, ..Coverage::complete() };
-        Ok(FlowsFound { set, coverage })
+        let count = if search.want == Want::Count { search.count_of(found.matched) } else { 0 };
+        Ok(FlowsFound { set, count, coverage })
     }
 }
 

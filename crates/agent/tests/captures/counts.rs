@@ -1,6 +1,6 @@
 //! What is counted, and what nodes, status and metrics say of it.
 
-use skydive_flow::{Direction, FlowSearch, Sort, field};
+use skydive_flow::{Direction, FlowSearch, Sort, Want, field};
 use skydive_proto::{Capture, NodeCapture, on_demand_type};
 use skydive_testnet::require_root;
 use skydive_value::{Filter, Path, Test};
@@ -39,7 +39,7 @@ async fn a_capture_counts_what_ping_sends() {
         })
     );
     stage.ping(5);
-    let search = FlowSearch { with_packets: true, ..of_icmp() };
+    let search = FlowSearch { want: Want::WithPackets, ..of_icmp() };
     let flows = stage.analyzer.flows(&search, |all| all.iter().any(|f| f.metric.ba_packets == 5)).await;
     let [flow] = &flows[..] else { panic!("{flows:#?}") };
     assert_eq!((flow.metric.ab_packets, flow.metric.ab_bytes, flow.metric.ba_bytes), (5, 490, 490));
@@ -111,6 +111,12 @@ async fn captures_on_a_node_do_not_disturb_each_other() {
     assert_eq!(ids(found), ["u3", "u2", "u1"]);
     let part = FlowSearch { range: Some(1..3), ..by(field::CAPTURE_ID) };
     assert_eq!(ids(stage.analyzer.flows(&part, |_| true).await), ["u2", "u1"]);
+    // Only their number.
+    for (range, number) in [(None, 6), (Some(1..3), 2)] {
+        let reply = stage.analyzer.search(&FlowSearch { range, want: Want::Count, ..of_icmp() }).await;
+        assert_eq!((reply.status, reply.count), (200, number));
+        assert!(reply.sets.iter().all(|set| set.flows.is_empty()));
+    }
 
     // One of them ends; the others go on.
     assert_eq!(stage.analyzer.stop(&far, &wanted[1]).await.0, 200);

@@ -1,7 +1,7 @@
 //! Searches in tables while packets come.
 
-use skydive_capture::{FlowSearch, Want};
-use skydive_flow::{Direction, Sort, field};
+use skydive_capture::FlowSearch;
+use skydive_flow::{Direction, Sort, Want, field};
 use skydive_testnet::require_root;
 use skydive_value::Filter;
 
@@ -42,6 +42,15 @@ fn filters_orders_and_limits_are_kept() {
     // Without an order it ends when there are enough.
     let some = rig.search(&FlowSearch { limit: 10, ..FlowSearch::all() });
     assert_eq!((some.set.flows.len(), some.looked_at), (10, 20));
+    // To count, no flow is looked at but to see whether it passes.
+    let count = FlowSearch { want: Want::Count, limit: usize::MAX, ..busiest.clone() };
+    let all = rig.search(&count);
+    assert_eq!((all.matched, all.set.flows.len(), all.is_truncated), (5000, 0, false));
+    let few = rig.search(&FlowSearch { filter: one.filter.clone(), ..count.clone() });
+    assert_eq!((few.matched, few.set.flows.len()), (1, 0));
+    let enough =
+        rig.search(&FlowSearch { filter: Filter::int(field::METRIC_AB_PACKETS, 64), limit: 7, ..count });
+    assert_eq!((enough.matched, enough.set.flows.len()), (14, 0), "each thread finds as many");
     let none = rig.search(&FlowSearch { captures: Some(Vec::new()), ..FlowSearch::all() });
     assert_eq!((none.tables, none.looked_at), (0, 0));
     let this = rig.search(&FlowSearch { captures: Some(vec![capture.key()]), limit: 1, ..FlowSearch::all() });

@@ -66,7 +66,8 @@ struct Kept(FlowSet);
 
 impl FlowRead for Kept {
     fn search<'a>(&'a self, _: &'a FlowSearch) -> BoxFuture<'a, Result<FlowsFound, FlowReadError>> {
-        let found = FlowsFound { set: self.0.clone(), coverage: Coverage::complete() };
+        let found =
+            FlowsFound { set: self.0.clone(), coverage: Coverage::complete(), ..FlowsFound::default() };
         Box::pin(async move { Ok(found) })
     }
 }
@@ -91,6 +92,30 @@ async fn what_agents_find_is_one_answer() {
     for asked in [one.await.unwrap(), two.await.unwrap()] {
         assert_eq!((&asked.filter, &asked.sort), (&filter, &search.sort));
         assert_eq!(asked.range, Some(0..9), "any of them may be among the wanted");
+    }
+}
+
+#[tokio::test]
+async fn numbers_of_flows_are_added() {
+    let hosts = Hosts::default();
+    let count = |count| FlowReply { count, ..reply(vec![FlowSet::default()]) };
+    for (range, expected) in
+        [(None, 1_000_010), (Some(0..7), 7), (Some(1_000_005..u64::MAX), 5), (Some(2_000_000..u64::MAX), 0)]
+    {
+        // An agent that does not know the question gives flows.
+        let agents = [
+            agent(&hosts, "one", count(1_000_000)),
+            agent(&hosts, "two", count(7)),
+            agent(&hosts, "old", reply(vec![set([1, 2]), set([3])])),
+        ];
+        let flows = LiveFlows { hosts: hosts.clone(), others: Vec::new(), deadline: DEADLINE };
+        let search = FlowSearch { range: range.clone(), want: Want::Count, ..FlowSearch::default() };
+        let found = flows.search(&search).await.unwrap();
+        assert_eq!((found.count, found.set.flows.len()), (expected, 0), "{range:?}");
+        assert_eq!(found.coverage, Coverage { asked: 3, answered: 3, ..Coverage::default() });
+        for agent in agents {
+            assert_eq!(agent.await.unwrap().want, Want::Count);
+        }
     }
 }
 

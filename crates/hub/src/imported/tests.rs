@@ -99,6 +99,8 @@ async fn they_are_searched_as_any() {
     assert_eq!(ports(&imported, search.clone()).await, [18, 17]);
     let filter = Filter::int("Transport.A", 7);
     assert_eq!(ports(&imported, FlowSearch { filter, ..FlowSearch::default() }).await, [7]);
+    let count = FlowSearch { want: Want::Count, ..search.clone() };
+    assert_eq!(imported.search(&count).await.unwrap().count, 2);
     let dedup = Some("Network.A".into());
     assert_eq!(ports(&imported, FlowSearch { dedup, range: None, ..search.clone() }).await, [20]);
     let hosts = Some(vec!["h".into()]);

@@ -79,6 +79,8 @@ pub struct FlowReply {
     pub lost: u64,
     /// What is wrong, when the status says that something is.
     pub error: String,
+    /// How many flows there are, when only that was asked for. Who does not know the question gives the flows.
+    pub count: u64,
 }
 
 /// Most sets in an answer: an agent has a table for every capture on every node.
@@ -108,6 +110,8 @@ struct ReplyStatus {
     lost: u64,
     #[prost(string, tag = "102")]
     error: String,
+    #[prost(uint64, tag = "103")]
+    count: u64,
 }
 
 /// The stamp of a message; not in the original, as all from 100 on.
@@ -215,9 +219,9 @@ pub fn decode_flow_set(
 impl FlowReply {
     /// Writes it.
     pub fn encode(&self) -> Vec<u8> {
-        let Self { status, truncated, lost, .. } = *self;
+        let Self { status, truncated, lost, count, .. } = *self;
         let error = self.error.clone();
-        let mut out = ReplyStatus { status, truncated, lost, error }.encode_to_vec();
+        let mut out = ReplyStatus { status, truncated, lost, error, count }.encode_to_vec();
         for set in &self.sets {
             let set = encode_flow_set(set);
             out.push(key_of(2));
@@ -241,6 +245,7 @@ impl FlowReply {
                 Part { tag: 1, number, bytes: None } => reply.status = number as i32,
                 Part { tag: 100, number, bytes: None } => reply.truncated = number != 0,
                 Part { tag: 101, number, bytes: None } => reply.lost = number,
+                Part { tag: 103, number, bytes: None } => reply.count = number,
                 Part { tag: 102, bytes: Some(error), .. } => {
                     reply.error =
                         String::from_utf8_lossy(error.get(..TOLD_MAX).unwrap_or(error)).into_owned();

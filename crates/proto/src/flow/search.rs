@@ -1,7 +1,7 @@
 //! What a hub asks the agents: `TableQuery` with a `SearchQuery`, and the filter that both queries and stores speak.
 
 use prost::Message;
-use skydive_flow::{Direction, FlowSearch, Sort, field};
+use skydive_flow::{Direction, FlowSearch, Sort, Want, field};
 use skydive_value::{Filter, Ipv4Net, Path, Pattern, SmolStr, Test};
 
 use super::{FlowError, admit};
@@ -21,6 +21,7 @@ struct TableQuery {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+#[expect(clippy::struct_excessive_bools, reason = "the original says sort and dedup so")]
 struct SearchQuery {
     #[prost(message, tag = "1")]
     filter: Option<WireFilter>,
@@ -39,6 +40,9 @@ struct SearchQuery {
     /// Not in the original, which always sends packets.
     #[prost(bool, tag = "100")]
     with_packets: bool,
+    /// Only how many flows there are; nor is this.
+    #[prost(bool, tag = "101")]
+    count: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -136,7 +140,8 @@ pub fn encode_flow_search(search: &FlowSearch) -> Vec<u8> {
         dedup: search.dedup.is_some(),
         dedup_by: search.dedup.as_ref().map(ToString::to_string).unwrap_or_default(),
         sort_by: sort.map(|sort| sort.by.to_string()).unwrap_or_default(),
-        with_packets: search.with_packets,
+        with_packets: search.want == Want::WithPackets,
+        count: search.want == Want::Count,
         sort_order: match sort.map(|sort| sort.direction) {
             None => 0,
             Some(Direction::Ascending) => ASCENDING,
@@ -168,7 +173,11 @@ pub fn decode_flow_search(bytes: &[u8]) -> Result<FlowSearch, FlowError> {
             },
         }),
         dedup: query.dedup.then(|| or(query.dedup_by, field::TRACKING_ID)),
-        with_packets: query.with_packets,
+        want: match (query.count, query.with_packets) {
+            (true, _) => Want::Count,
+            (false, true) => Want::WithPackets,
+            (false, false) => Want::Flows,
+        },
     })
 }
 

@@ -3,14 +3,17 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use skydive_flow::{ExtraLayers, FlowSearch, FlowSet, FlowsFound, Merge, Replay, TableConfig};
+use skydive_flow::{ExtraLayers, FlowSet, Replay, TableConfig};
 use skydive_graph::{Edge, Graph, Mutation, Node, Source};
 use skydive_packet::file::{Packet, Reader};
-use skydive_value::{Coverage, Map, Value};
+use skydive_value::{Map, Value};
 
 use super::*;
 use crate::run::run_with;
 use crate::{Cx, Limits, Rows, STEPS, Slot, StepDef, View, parse};
+
+#[path = "../../tests/flows/tables.rs"]
+mod tables;
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -93,32 +96,6 @@ fn captured(tid: &str, file: &[u8]) -> FlowSet {
     let filled = reader.fill(file, &mut packets).unwrap();
     replay.packets(&packets[..filled.packets], |_, _| ());
     FlowSet::new(replay.table().flows().map(|flow| flow.to_flow()).collect())
-}
-
-/// What the tables answer, each for itself and then put together.
-fn find(search: &FlowSearch) -> FlowsFound {
-    let mut found = FlowSet::default();
-    for table in &*TABLES {
-        let mut set = table.clone();
-        set.filter(&search.filter);
-        if let Some(sort) = &search.sort {
-            set.sort(sort);
-        }
-        if let Some(by) = &search.dedup {
-            set.dedup(by);
-        }
-        if let Some(range) = &search.range {
-            set.slice(0..range.end as usize);
-        }
-        found.merge(set, &Merge { sort: search.sort.clone(), dedup: search.dedup.clone() });
-    }
-    if let Some(range) = &search.range {
-        found.slice(range.start as usize..range.end as usize);
-    }
-    for flow in found.flows.iter_mut().filter(|_| !search.with_packets) {
-        flow.raw_packets.clear();
-    }
-    FlowsFound { set: found, coverage: Coverage::complete() }
 }
 
 const KEYS: [&str; 16] = [
@@ -226,7 +203,9 @@ fn query(dice: &mut Dice) -> String {
 
 /// What was found, or why nothing.
 fn shown(plan: Result<Plan, QueryError>, view: &View) -> Result<String, String> {
-    let found = plan.and_then(|plan| run_with(&plan, view, &Cx::new(NOW), |search| Ok(find(search))));
+    let found = plan.and_then(|plan| {
+        run_with(&plan, view, &Cx::new(NOW), |search| Ok(tables::find(TABLES.iter(), search)))
+    });
     Ok(match found.map_err(|error| error.to_string())?.rows {
         Rows::Graph(view) => {
             let nodes: Vec<String> = view.nodes().map(|node| node.id.to_string()).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use skydive_flow::{FlowSearch, FlowSet, Sort, field};
+use skydive_flow::{FlowSearch, FlowsFound, Sort, Want, field};
 use skydive_graph::key;
 use skydive_value::{Filter, Path, SmolStr, Test};
 
@@ -35,14 +35,15 @@ struct Flows(Args);
 /// A search for flows. The steps right behind `Flows` that choose, sort, drop duplicates and limit belong to it, as
 /// they always did, whatever order they are written in: it gives the flows that pass all conditions, sorted, the first
 /// of each value, and of these those in the window. A second window, order or field of duplicates is a step of its own,
-/// and what follows that too.
+/// and what follows that too. `Count` right behind makes it a search for a number, where numbers of several hosts can be
+/// added.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     filter: Filter,
     dedup: Option<Path>,
     sort: Option<Sort>,
     window: Option<Window>,
-    with_packets: bool,
+    want: Want,
     place: Place,
 }
 
@@ -60,7 +61,7 @@ impl Step for Flows {
         let filter = condition::optional(&self.0.given, self.0.offset)?;
         let filter = filter.map_or_else(Filter::all, flow_filter);
         let place = if plan.pushes_down() { Place::There } else { Place::Here };
-        plan.search(Lookup { filter, dedup: None, sort: None, window: None, with_packets: false, place });
+        plan.search(Lookup { filter, dedup: None, sort: None, window: None, want: Want::Flows, place });
         Ok(())
     }
 }
@@ -86,13 +87,17 @@ impl Lookup {
                 self.window = Some(window);
                 None
             }
+            Wish::Count if self.dedup.is_none() && self.place == Place::There => {
+                self.want = Want::Count;
+                None
+            }
             wish => Some(wish),
         }
     }
 
     /// The packets kept with flows are wanted.
     pub(crate) fn want_packets(&mut self) {
-        self.with_packets = true;
+        self.want = Want::WithPackets;
     }
 
     /// What is asked of the tables; `None` when none of the nodes can have flows.
@@ -104,9 +109,9 @@ impl Lookup {
                 range: self.window.map(|window| window.from..window.to.max(window.from)),
                 sort: self.sort.clone(),
                 dedup: self.dedup.clone(),
-                with_packets: self.with_packets,
+                want: self.want,
             },
-            Place::Here => FlowSearch { with_packets: self.with_packets, ..FlowSearch::default() },
+            Place::Here => FlowSearch { want: self.want, ..FlowSearch::default() },
         };
         let nodes = match rows {
             Rows::Graph(_) => return Ok(Some(search)),
@@ -132,7 +137,11 @@ impl Lookup {
     }
 
     /// What was found, as rows.
-    pub(crate) fn rows(&self, mut found: FlowSet, run: &Run<'_>) -> Result<Rows, QueryError> {
+    pub(crate) fn rows(&self, found: FlowsFound, run: &Run<'_>) -> Result<Rows, QueryError> {
+        if self.want == Want::Count {
+            return Ok(Rows::Number(i64::try_from(found.count).unwrap_or(i64::MAX)));
+        }
+        let mut found = found.set;
         if self.place == Place::Here {
             found.filter(&self.filter);
             if let Some(sort) = &self.sort {

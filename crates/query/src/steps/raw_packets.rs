@@ -172,7 +172,7 @@ mod tests {
             plan.push(Tight(room));
             let found = |_: &_| {
                 let set = FlowSet::new(flows.clone());
-                Ok(FlowsFound { set, coverage: Coverage::complete() })
+                Ok(FlowsFound { set, coverage: Coverage::complete(), ..FlowsFound::default() })
             };
             let answer = run_with(&plan, &View::empty(), &Cx::new(Timestamp::EPOCH), found).unwrap();
             let Rows::RawPackets(kept) = answer.rows else { panic!("{room}") };

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up must fail")]
 
 mod sources;
+mod tables;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json, to_value};
+use skydive_flow::Want;
 use skydive_query::{Answer, QueryError, Rows, Sources};
 use skydive_value::{Span, Timestamp};
 use sources::{Always, NOW, Tables, ask_of};
@@ -221,7 +223,36 @@ fn what_chooses_behind_flows_is_done_where_they_are() {
     assert_eq!(asked[0].range, Some(1..3));
     assert_eq!(asked[0].sort.as_ref().map(|sort| sort.by.to_string()).as_deref(), Some("Metric.ABBytes"));
     assert_eq!(asked[0].dedup.as_ref().map(ToString::to_string).as_deref(), Some("TrackingID"));
-    assert!(!asked[0].with_packets);
+    assert_eq!(asked[0].want, Want::Flows);
+}
+
+#[test]
+fn flows_are_counted_where_they_are() {
+    let world = World::new();
+    for (query, expected, want) in [
+        ("G.Flows().Count()", ALL, Want::Count),
+        ("G.V().Has('Name','eth0').Flows('Application','DNS').Sort().Count()", 2, Want::Count),
+        ("G.Flows().Has('Transport',53).Limit(3).Count()", 3, Want::Count),
+        ("G.Flows().Range(2,5).Has('Transport',53).Count()", 2, Want::Count),
+        ("G.Flows().Range(30,40).Count()", 0, Want::Count),
+        ("G.Flows().Range(4,2).Count()", 0, Want::Count),
+        // Numbers do not say which flows of two hosts are the same.
+        ("G.Flows().Dedup().Count()", GOOGLE + TLS + RAW, Want::Flows),
+        ("G.Flows().Limit(3).Dedup('Application').Count()", 3, Want::Flows),
+        // A step in between.
+        ("G.Flows().Limit(9).Limit(4).Count()", 4, Want::Flows),
+        ("G.Flows().Dedup().Dedup('Application').Count()", 4, Want::Flows),
+        ("G.Flows().Metrics().Count()", ALL, Want::Flows),
+        ("G.Flows('Application','DNS').Limit(2).RawPackets().Count()", 2, Want::WithPackets),
+    ] {
+        let answer = world.ask(query).unwrap();
+        let Rows::Number(found) = answer.rows else { panic!("{query}") };
+        let asked = world.flows.asked();
+        assert_eq!((found, asked.len(), asked[0].want), (expected as i64, 1, want), "{query}");
+        assert_eq!(answer.reads.flows == 0, want == Want::Count, "{query}");
+    }
+    // Nobody has any.
+    assert_eq!(world.found("G.V().Has('Type','netns').Flows().Count()"), json!(0));
 }
 
 #[test]
@@ -258,7 +289,7 @@ fn from_flows_to_nodes() {
         assert!(reads.index > 0, "{query}: {reads}");
     }
     assert_eq!(world.ask("G.Flows('Application','DNS')").unwrap().reads.flows, 4);
-    assert_eq!(world.ask("G.Flows('Application','DNS').Limit(3).Count()").unwrap().reads.flows, 3);
+    assert_eq!(world.ask("G.Flows('Application','DNS').Limit(3)").unwrap().reads.flows, 3);
 }
 
 #[test]
@@ -334,7 +365,7 @@ fn packets() {
     assert_eq!(packets("G.V().Has('Name','eth0').Flows('Application','DNS').RawPackets()"), [4, 4]);
     let asked = "G.V().Has('Name','eth0').Flows('Application','DNS').RawPackets().BPF('dst port 53')";
     assert_eq!(packets(asked), [2, 2]);
-    assert!(world.flows.asked().iter().all(|search| search.with_packets));
+    assert!(world.flows.asked().iter().all(|search| search.want == Want::WithPackets));
     let wrong = "G.Flows().RawPackets().BPF('udp prt')";
     let error = world.ask(wrong).err().unwrap();
     assert_eq!(error.offset(), wrong.find('\''));

@@ -7,12 +7,14 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::json;
 use skydive_flow::{
-    ExtraLayers, FlowRead, FlowReadError, FlowSearch, FlowSet, FlowsFound, Merge, Replay, TableConfig,
+    ExtraLayers, FlowRead, FlowReadError, FlowSearch, FlowSet, FlowsFound, Replay, TableConfig,
 };
 use skydive_graph::{Edge, Graph, GraphRead, Mutation, Node, ReadError, Snapshot, Source, When};
 use skydive_packet::file::{Reader, Step};
 use skydive_query::{Answer, Cx, Limits, QueryError, Sources, execute, parse};
-use skydive_value::{BoxFuture, Coverage, Filter, Id, Map, Timestamp};
+use skydive_value::{BoxFuture, Filter, Id, Map, Timestamp};
+
+use crate::tables;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -51,35 +53,12 @@ impl Tables {
 
     fn find(&self, search: &FlowSearch) -> FlowsFound {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(search.clone());
-        let merge = Merge { sort: search.sort.clone(), dedup: search.dedup.clone() };
-        let mut found = FlowsFound::default();
-        for (host, table) in &self.tables {
-            if search.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|h| h == host)) {
-                continue;
-            }
-            if self.silent.contains(host) {
-                found.coverage.miss((*host).into());
-                continue;
-            }
-            let mut set = table.clone();
-            set.filter(&search.filter);
-            if let Some(sort) = &search.sort {
-                set.sort(sort);
-            }
-            if let Some(by) = &search.dedup {
-                set.dedup(by);
-            }
-            if let Some(range) = &search.range {
-                set.slice(0..range.end as usize);
-            }
-            if !search.with_packets {
-                set.flows.iter_mut().for_each(|flow| flow.raw_packets.clear());
-            }
-            found.set.merge(set, &merge);
-            found.coverage.add(Coverage::complete());
-        }
-        if let Some(range) = &search.range {
-            found.set.slice(range.start as usize..range.end as usize);
+        let wanted = |host: &&str| search.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|h| h == host));
+        let asked = self.tables.iter().filter(|(host, _)| wanted(host));
+        let (silent, answering): (Vec<_>, Vec<_>) = asked.partition(|(host, _)| self.silent.contains(host));
+        let mut found = tables::find(answering.into_iter().map(|(_, table)| table), search);
+        for (host, _) in silent {
+            found.coverage.miss((*host).into());
         }
         found
     }

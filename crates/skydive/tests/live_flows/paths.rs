@@ -113,6 +113,25 @@ fn names_of_hops(desk: &Desk, query: &str) {
     });
 }
 
+/// The number of flows of a connection is that of their list, whether agents count or their analyzer does.
+fn counted_as_listed(desk: &Desk, query: &str) {
+    for (choice, number) in [
+        ("", HOPS.len()),
+        (".Limit(3)", 3),
+        (".Sort().Range(1, 3)", 2),
+        (".Range(3, 9)", 1),
+        (".Range(9, 12)", 0),
+        (".Has('Metric.ABPackets', 0)", 0),
+        (".Dedup()", 1),
+        (".Limit(3).Limit(2)", 2),
+    ] {
+        let query = format!("{query}{choice}");
+        let listed = until(desk, &query, |flows| flows.as_array().map(Vec::len));
+        let counted = until(desk, &format!("{query}.Count()"), Json::as_u64);
+        assert_eq!((listed, counted), (number, number as u64), "{query}");
+    }
+}
+
 /// An echo and a stream of datagrams, counted by who sent them and at every hop.
 fn count(row: &Row, desk: &Desk) -> [Vec<Json>; 2] {
     row.run(0, &["ping", "-q", "-c", "20", "-i", "0.01", "-W", "5", "10.1.1.1"]);
@@ -158,6 +177,7 @@ fn over_a_bridge_a_connection_is_one_at_every_hop() {
             let tracking_id = flows[0]["TrackingID"].as_str().unwrap();
             names_of_hops(desk, &format!("G.Flows().Has('TrackingID', '{tracking_id}')"));
         }
+        counted_as_listed(desk, "G.Flows().Has('Transport.Protocol', 'UDP', 'Transport.B', 5201)");
     });
 }
 
