@@ -3,7 +3,7 @@
 //! Everything that happens comes to it in turn: requests, changes of the graph, ends of what runs elsewhere, and a look
 //! at all captures once a second. After each it makes the nodes show how their captures are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use skydive_graph::{GraphEvent, Mutation, Op, Snapshot, key};
 use skydive_proto::{CaptureTotals, FlowStats, NodeCapture};
 use skydive_value::{Id, Value};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{Id as JobId, JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ pub(super) struct Work {
     jobs: JoinSet<Done>,
     begins: Arc<Semaphore>,
     memory: Memory,
+    /// Captures that are ending, and what they had counted when they were told to.
+    ending: HashMap<JobId, CaptureStatus>,
     /// What captures counted that have ended.
     ended: CaptureTotals,
     next: u64,
@@ -117,6 +119,7 @@ impl Work {
             jobs: JoinSet::new(),
             begins: Arc::new(Semaphore::new(BEGINS)),
             memory: Memory::new(memory),
+            ending: HashMap::new(),
             ended: CaptureTotals::default(),
             next: 0,
             next_stats: Instant::now(),
@@ -134,7 +137,8 @@ impl Work {
     /// Ends what runs. Those who ask hear of it when its last flow was told of, or a little later.
     fn end(&mut self, Ending { id, told, mut running, memory }: Ending, reply: Option<Reply>) {
         running.stop();
-        self.jobs.spawn(async move {
+        let counted = running.status();
+        let job = self.jobs.spawn(async move {
             let mut reply = reply;
             let status = match timeout(LAST_FLOW, running.ended()).await {
                 Ok(status) => status,
@@ -150,6 +154,13 @@ impl Work {
             }
             Done::Ended { id, told, status, memory }
         });
+        self.ending.insert(job.id(), counted);
+    }
+
+    /// A capture that was ending has ended.
+    fn has_ended(&mut self, job: JobId, status: &CaptureStatus) {
+        self.ending.remove(&job);
+        totals::add(&mut self.ended, status);
     }
 
     /// Ends a task that is on no node any more.
@@ -218,7 +229,7 @@ impl CaptureOwner {
                         0 => break 'graph,
                         _ => if self.serve(requests).await.is_err() { break 'graph },
                     },
-                    Some(done) = self.work.jobs.join_next() => self.finish(done),
+                    Some(done) = self.work.jobs.join_next_with_id() => self.finish(done),
                     _ = look.tick() => if self.look().await.is_err() { break 'graph },
                 }
                 let news = self.work.news();
@@ -392,20 +403,27 @@ impl CaptureOwner {
         self.work.touched.insert(node.clone());
     }
 
-    fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
+    fn finish(&mut self, done: Result<(JobId, Done), JoinError>) {
         match done {
-            Ok(Done::Begun { node, number, memory, result }) => self.has_begun(&node, number, memory, result),
-            Ok(Done::Ended { id, told, status, memory }) => {
+            Ok((_, Done::Begun { node, number, memory, result })) => {
+                self.has_begun(&node, number, memory, result);
+            }
+            Ok((job, Done::Ended { id, told, status, memory })) => {
                 if let Some((news, _)) = told.news(&id, &status) {
                     // Who does not take what captures tell misses the rest.
                     let _ = self.stats.try_send(news);
                 }
-                totals::add(&mut self.work.ended, &status);
+                self.work.has_ended(job, &status);
                 self.work.memory.give(memory, self.settings.table.max_extra_bytes);
                 self.publish();
             }
             // What ran is dropped with it, which ends it.
-            Err(defect) => tracing::error!(%defect, "a capture was lost"),
+            Err(defect) => {
+                if let Some(counted) = self.work.ending.get(&defect.id()).cloned() {
+                    self.work.has_ended(defect.id(), &counted);
+                }
+                tracing::error!(%defect, "a capture was lost");
+            }
         }
     }
 
@@ -504,6 +522,10 @@ impl CaptureOwner {
                 _ => {}
             }
         }
+        for counted in self.work.ending.values() {
+            all.running += 1;
+            totals::add(&mut all, counted);
+        }
         self.totals.send_if_modified(|told| {
             all.shedding = totals::shed_since(told, &all);
             let is_news = *told != all;
@@ -520,15 +542,15 @@ impl CaptureOwner {
         }
         let engine = self.engine.take();
         let ends = async {
-            while let Some(done) = self.work.jobs.join_next().await {
+            while let Some(done) = self.work.jobs.join_next_with_id().await {
                 match done {
-                    Ok(Done::Ended { id, told, status, .. }) => {
+                    Ok((job, Done::Ended { id, told, status, .. })) => {
                         if let Some((news, _)) = told.news(&id, &status) {
                             let _ = self.stats.try_send(news);
                         }
-                        totals::add(&mut self.work.ended, &status);
+                        self.work.has_ended(job, &status);
                     }
-                    Ok(Done::Begun { result: Ok(mut running), .. }) => {
+                    Ok((_, Done::Begun { result: Ok(mut running), .. })) => {
                         running.stop();
                         running.ended().await;
                     }
