@@ -131,10 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn command_that_ends_at_once_is_an_error() {
+    fn command_that_cannot_be_run_is_an_error() {
         if !require_root() {
             return;
         }
-        assert!(Unnamed::held_by(&["false"]).is_err());
+        assert!(Unnamed::held_by(&["/no/such/command"]).is_err());
     }
 }
