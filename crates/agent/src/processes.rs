@@ -54,8 +54,9 @@ struct Shared {
     captures: AtomicUsize,
     /// Whether flows began since the last look.
     has_new_flows: AtomicBool,
-    /// Whether changes of TCP are told, and whether some were lost.
+    /// Whether changes of TCP are told, whether datagrams are, and whether some changes were lost.
     is_traced: AtomicBool,
+    are_sends_traced: AtomicBool,
     has_lost: AtomicBool,
     is_ending: AtomicBool,
     tracer: Wake,
@@ -88,6 +89,7 @@ impl Processes {
             captures: AtomicUsize::new(0),
             has_new_flows: AtomicBool::new(false),
             is_traced: AtomicBool::new(false),
+            are_sends_traced: AtomicBool::new(false),
             has_lost: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             tracer: Wake::new()?,

@@ -195,6 +195,12 @@ impl UdpTrace {
         if is_used && self.paused_until.is_none() { REFRESH } else { COUNT }
     }
 
+    /// Whether some that is sent is not told, as there is too much.
+    pub fn is_limited(&self) -> bool {
+        let is_used_up = |limited: &Limited| limited.used.iter().any(|used| *used >= MOST);
+        self.paused_until.is_some() || self.rings.iter().any(is_used_up)
+    }
+
     /// How many times there were too many lookups, so that none was looked at for ten seconds.
     pub fn pauses(&self) -> u64 {
         self.pauses

@@ -62,6 +62,7 @@ impl Tracer {
         let mut trace = self.open(TcpTrace::start(), "connections");
         let mut sends = self.open(UdpTrace::start(), "datagrams");
         self.shared.is_traced.store(trace.is_some(), Ordering::Release);
+        self.shared.are_sends_traced.store(sends.is_some(), Ordering::Release);
         self.shared.set_ready(|ready| ready.trace = true);
         let began = Instant::now();
         let mut looked = began;
@@ -88,6 +89,7 @@ impl Tracer {
             if let Some(sends) = &mut sends {
                 let before = sends.pauses();
                 sends.read(looked.duration_since(began).as_millis() as u64, &mut |sent| self.sent(sent, now));
+                self.shared.are_sends_traced.store(!sends.is_limited(), Ordering::Release);
                 if sends.pauses() > before {
                     let pauses = sends.pauses();
                     tracing::debug!(

@@ -33,7 +33,7 @@ struct Look {
     connected: HashMap<Ends, u32>,
 }
 
-/// Time between two looks at all sockets when nothing begins, and the least time when it does.
+/// Time between two looks at all sockets, and the least time when flows begin whose sockets are not traced.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(200));
 /// Time between two looks at those of TCP when their changes are told.
 const TCP_PAUSE: Duration = Duration::from_secs(10);
@@ -76,8 +76,13 @@ impl Watcher {
         self.shared.set_ready(|ready| ready.look = true);
         while self.shared.has_captures() && !self.shared.is_ending() {
             let least = PAUSE.1.max(took * SHARE);
+            // Where all is traced the sockets of new flows are known without a look.
+            let has_all = || {
+                self.shared.is_traced.load(Ordering::Acquire)
+                    && self.shared.are_sends_traced.load(Ordering::Acquire)
+            };
             let is_asked = || {
-                self.shared.has_new_flows.load(Ordering::Acquire)
+                self.shared.has_new_flows.load(Ordering::Acquire) && !has_all()
                     || self.shared.has_lost.load(Ordering::Acquire)
             };
             let pause = if is_asked() { least } else { PAUSE.0.max(least) };
