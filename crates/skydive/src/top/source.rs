@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use serde_json::Value as Json;
 use skydive_client::{Explained, Rest};
-use skydive_graph::key;
+use skydive_graph::key::{self, attribute};
 use skydive_proto::{FlowLimits, coverage_of_text, flows_of_json, header};
 use skydive_value::{Coverage, SmolStr};
 
@@ -63,7 +63,9 @@ impl<'n> Places<'n> {
             .iter()
             .filter_map(|node| Some((text(node, &["ID"])?, text(node, &["Metadata", key::NAME])?)))
             .collect();
-        let name = |edge: &'n Json| Some((text(edge, &["Child"])?, *names.get(text(edge, &["Parent"])?)?));
+        let name = |edge: &'n Json| {
+            Some((text(edge, &[attribute::CHILD])?, *names.get(text(edge, &[attribute::PARENT])?)?))
+        };
         Self { namespaces: inside.iter().filter_map(name).collect() }
     }
 

@@ -252,9 +252,10 @@ fn who_publishes_and_subscribes_hears_the_others_and_not_itself() {
     }
     for (role, address) in [("analyzer", ANALYZER), ("agent", AGENT)] {
         let host = Host::new("pubsub");
-        let _service = host.start(&[role], &[("SKYDIVE_AGENT_TOPOLOGY_PROBES", "")]);
+        let _service = host.start(&[role], &[]);
         host.ask(address, |desk| {
-            let filter = "G.V().Has('Type', 'device').SubGraph()";
+            // No probe finds any of these.
+            let filter = "G.V().Has('Type', 'server').SubGraph()";
             let open = |id: &str, headers: &[(&str, &str)]| {
                 Talk::open(address, &format!("/ws/pubsub?x-client-type=t&x-host-id={id}"), headers)
             };
@@ -265,17 +266,17 @@ fn who_publishes_and_subscribes_hears_the_others_and_not_itself() {
             let added = |id: &str| ("NodeAdded".to_owned(), id.to_owned());
             for n in 0..20 {
                 let (mine, theirs) = (format!("mine{n}"), format!("theirs{n}"));
-                one.say("NodeAdded", &node(&mine, "device"));
+                one.say("NodeAdded", &node(&mine, "server"));
                 assert_eq!(gist(&other.hear()), added(&mine));
-                other.say("NodeAdded", &node(&theirs, "device"));
+                other.say("NodeAdded", &node(&theirs, "server"));
                 other.say("NodeAdded", &json!({"ID": "bad", "Metadata": {}}));
                 assert_eq!(gist(&one.hear()), added(&theirs));
             }
             // Without a filter too.
             one.sync(&json!({"GremlinFilter": ""}));
-            one.say("NodeDeleted", &node("theirs0", "device"));
+            one.say("NodeDeleted", &node("theirs0", "server"));
             assert_eq!(gist(&other.hear()), ("NodeDeleted".to_owned(), "theirs0".to_owned()));
-            other.say("NodeDeleted", &node("mine0", "device"));
+            other.say("NodeDeleted", &node("mine0", "server"));
             while gist(&one.hear()) != ("NodeDeleted".to_owned(), "mine0".to_owned()) {}
             let graph = one.sync(&json!({}));
             assert!(graph["Obj"]["Nodes"].as_array().unwrap().len() >= 38);
