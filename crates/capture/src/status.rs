@@ -90,8 +90,9 @@ impl CaptureCounters {
 }
 
 impl CaptureStatus {
-    /// Adds another part of the same capture: the worst state is that of all, and it has stopped when all have.
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds another part of the same capture, or another capture: the worst state is that of all, and it has stopped when
+    /// all have.
+    pub fn add(&mut self, other: &Self) {
         if other.state.rank() > self.state.rank() {
             self.state = other.state.clone();
         }

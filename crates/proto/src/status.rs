@@ -139,7 +139,7 @@ pub struct CaptureTotals {
     pub flows: u64,
     /// Flows begun.
     pub flows_begun: u64,
-    /// Flows that left a full table for others; they were told of.
+    /// Flows that had to go for others, as their table or all tables together were full; they were told of.
     pub flows_evicted: u64,
     /// Flows that nobody was told of, as they are taken too slowly.
     pub flows_lost: u64,

@@ -52,7 +52,7 @@ pub(super) struct Work {
     /// Captures that are ending, and what they had counted when they were told to.
     ending: HashMap<JobId, CaptureStatus>,
     /// What captures counted that have ended.
-    ended: CaptureTotals,
+    ended: CaptureStatus,
     next: u64,
     next_stats: Instant,
 }
@@ -120,7 +120,7 @@ impl Work {
             begins: Arc::new(Semaphore::new(BEGINS)),
             memory: Memory::new(memory),
             ending: HashMap::new(),
-            ended: CaptureTotals::default(),
+            ended: CaptureStatus::default(),
             next: 0,
             next_stats: Instant::now(),
         }
@@ -160,7 +160,7 @@ impl Work {
     /// A capture that was ending has ended.
     fn has_ended(&mut self, job: JobId, status: &CaptureStatus) {
         self.ending.remove(&job);
-        totals::add(&mut self.ended, status);
+        self.ended.add(status);
     }
 
     /// Ends a task that is on no node any more.
@@ -510,22 +510,22 @@ impl CaptureOwner {
 
     /// Says what all captures counted.
     fn publish(&self) {
-        let mut all = self.work.ended.clone();
-        (all.running, all.failed) = (0, 0);
+        let (mut others, mut running, mut failed) = (CaptureStatus::default(), 0, 0);
         for task in self.work.tasks() {
             match &task.state {
-                TaskState::Running { running, .. } => {
-                    all.running += 1;
-                    totals::add(&mut all, &running.status());
+                TaskState::Running { running: capture, .. } => {
+                    running += 1;
+                    others.add(&capture.status());
                 }
-                _ if task.has_failed() => all.failed += 1,
+                _ if task.has_failed() => failed += 1,
                 _ => {}
             }
         }
         for counted in self.work.ending.values() {
-            all.running += 1;
-            totals::add(&mut all, counted);
+            running += 1;
+            others.add(counted);
         }
+        let mut all = CaptureTotals { running, failed, ..totals::of(&self.work.ended, &others) };
         self.totals.send_if_modified(|told| {
             all.shedding = totals::shed_since(told, &all);
             let is_news = *told != all;

@@ -12,21 +12,27 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct CaptureMetrics(pub(crate) watch::Receiver<CaptureTotals>);
 
-/// Adds what a capture counted.
-pub(super) fn add(all: &mut CaptureTotals, status: &CaptureStatus) {
-    let (counters, table) = (&status.counters, &status.table);
-    all.received += counters.received;
-    all.accounted += counters.accounted;
-    all.dropped_by_kernel += counters.dropped_by_kernel;
-    all.dropped += counters.dropped;
-    all.waiting += if status.state.has_ended() { 0 } else { counters.waiting() };
-    all.flows += status.flows as u64;
-    all.flows_begun += table.flows;
-    all.flows_evicted += table.evicted;
-    all.flows_lost += counters.flows_lost;
-    all.raw_packets_lost += counters.raw_packets_lost;
-    all.unkept += table.unkept;
-    all.damaged += counters.damaged;
+/// What captures counted that have ended, and those that have not. Which of them run is told by who has them.
+pub(super) fn of(ended: &CaptureStatus, others: &CaptureStatus) -> CaptureTotals {
+    let mut all = ended.clone();
+    all.add(others);
+    let CaptureStatus { counters, table, .. } = all;
+    CaptureTotals {
+        received: counters.received,
+        accounted: counters.accounted,
+        dropped_by_kernel: counters.dropped_by_kernel,
+        // Of a capture that was lost, nobody reads what waited, and its table is gone.
+        dropped: counters.dropped + ended.counters.waiting(),
+        waiting: others.counters.waiting(),
+        flows: others.flows as u64,
+        flows_begun: table.flows,
+        flows_evicted: table.evicted,
+        flows_lost: counters.flows_lost,
+        raw_packets_lost: counters.raw_packets_lost,
+        unkept: table.unkept,
+        damaged: counters.damaged,
+        ..CaptureTotals::default()
+    }
 }
 
 /// What was given up since, in the order in which it is given up.
@@ -64,7 +70,7 @@ impl Collector for CaptureMetrics {
             ),
             ("skydive_capture_packets_dropped", "Packets not read before a capture ended", all.dropped),
             ("skydive_capture_flows_begun", "Flows begun", all.flows_begun),
-            ("skydive_capture_flows_evicted", "Flows that left a full table for others", all.flows_evicted),
+            ("skydive_capture_flows_evicted", "Flows that had to go for others", all.flows_evicted),
             ("skydive_capture_flows_lost", "Flows that nobody was told of", all.flows_lost),
             (
                 "skydive_capture_raw_packets_lost",
@@ -82,5 +88,29 @@ impl Collector for CaptureMetrics {
             counter.encode(encoder.encode_descriptor(name, about, None, counter.metric_type())?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skydive_capture::CaptureCounters;
+    use skydive_flow::TableCounters;
+
+    use super::*;
+
+    #[test]
+    fn packets_that_nobody_will_read_do_not_wait() {
+        let counted = |received, accounted, evicted| CaptureStatus {
+            counters: CaptureCounters { received, accounted, ..CaptureCounters::default() },
+            table: TableCounters { evicted, ..TableCounters::default() },
+            flows: 3,
+            ..CaptureStatus::default()
+        };
+        let all = of(&counted(10, 8, 1), &counted(100, 95, 2));
+        assert_eq!((all.received, all.accounted, all.dropped, all.waiting), (110, 103, 2, 5));
+        assert_eq!((all.flows, all.flows_evicted), (3, 3));
+        let later = of(&counted(10, 8, 1), &counted(100, 100, 4));
+        assert_eq!(shed_since(&all, &later), ["flows"]);
+        assert!(shed_since(&later, &later).is_empty());
     }
 }
