@@ -29,5 +29,5 @@ pub use socket::{NetlinkError, RequestSocket};
 pub use stats::LinkStats;
 
 pub(crate) use request::{NLA_F_NESTED, numbers};
-pub(crate) use sock_diag::{SOCK_DIAG_BY_FAMILY, question};
+pub(crate) use sock_diag::{SOCK_DIAG_BY_FAMILY, States, question};
 pub(crate) use socket::{GENERIC, Received, Scratch, open_events, open_requests, receive};

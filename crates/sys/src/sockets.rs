@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::namespace::{EnterError, Namespaces, NsId, NsRef};
 use crate::netlink::{
     Event, Message, NetlinkError, RequestSocket, SOCK_DIAG_BY_FAMILY, Scratch, SocketFacts, SocketProtocol,
-    open_requests, parse_socket, question,
+    States, open_requests, parse_socket, question,
 };
 
 /// What was read of a namespace.
@@ -48,6 +48,27 @@ impl SocketTable {
         protocols: &[SocketProtocol],
         most: usize,
     ) -> Result<Self, SocketsError> {
+        Self::read_states(namespaces, place, protocols, States::ALL, most)
+    }
+
+    /// Like [`Self::read`], but only sockets that a process may have: a host that closes many connections has thousands
+    /// that wait for their end.
+    pub fn read_owned(
+        namespaces: &Namespaces,
+        place: &NsRef,
+        protocols: &[SocketProtocol],
+        most: usize,
+    ) -> Result<Self, SocketsError> {
+        Self::read_states(namespaces, place, protocols, States::OWNED, most)
+    }
+
+    fn read_states(
+        namespaces: &Namespaces,
+        place: &NsRef,
+        protocols: &[SocketProtocol],
+        states: States,
+        most: usize,
+    ) -> Result<Self, SocketsError> {
         let open = || -> io::Result<(RequestSocket, RequestSocket)> {
             Ok((open_requests(Some(netlink::SOCK_DIAG))?, open_requests(None)?))
         };
@@ -58,7 +79,8 @@ impl SocketTable {
         let mut scratch = Scratch::new();
         for protocol in protocols {
             for family in [libc::AF_INET, libc::AF_INET6] {
-                let read = table.read_family(&mut sockets, &mut scratch, family, *protocol, most);
+                let asked = question(family, *protocol, states);
+                let read = table.read_family(&mut sockets, &mut scratch, *protocol, &asked, most);
                 table.note(protocol.name(), read);
             }
         }
@@ -71,12 +93,12 @@ impl SocketTable {
         &mut self,
         socket: &mut RequestSocket,
         scratch: &mut Scratch,
-        family: i32,
         protocol: SocketProtocol,
+        asked: &[u8],
         most: usize,
     ) -> Result<(), NetlinkError> {
         let tally = crate::netlink::Tally::default();
-        socket.dump(scratch, SOCK_DIAG_BY_FAMILY, &[], &question(family, protocol), &mut |message| {
+        socket.dump(scratch, SOCK_DIAG_BY_FAMILY, &[], asked, &mut |message| {
             if let Message::Other(SOCK_DIAG_BY_FAMILY, body) = message {
                 match parse_socket(protocol, body, &tally) {
                     Some(found) if self.sockets.len() < most => self.sockets.push(found),

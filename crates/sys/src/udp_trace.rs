@@ -77,7 +77,7 @@ const REFRESH: u64 = 100;
 const MOST_LOOKUPS: u64 = 10_000;
 /// Time in which they are counted, and for which nothing is looked at after too many; milliseconds.
 const COUNT: u64 = 1000;
-const PAUSE: u64 = 10_000;
+const PAUSE: u64 = 5000;
 /// Bytes of a record without those of the trace point.
 const BARE: usize = 24;
 
@@ -201,7 +201,7 @@ impl UdpTrace {
         self.paused_until.is_some() || self.rings.iter().any(is_used_up)
     }
 
-    /// How many times there were too many lookups, so that none was looked at for ten seconds.
+    /// How many times there were too many lookups, so that none was looked at for five seconds.
     pub fn pauses(&self) -> u64 {
         self.pauses
     }

@@ -115,7 +115,9 @@ impl Watcher {
         let (mut tables, mut ids, mut left) = (Vec::new(), HashSet::new(), MOST);
         for place in places {
             // A namespace that has just gone has no sockets.
-            let Ok(table) = SocketTable::read(&self.namespaces, &place, protocols, left) else { continue };
+            let Ok(table) = SocketTable::read_owned(&self.namespaces, &place, protocols, left) else {
+                continue;
+            };
             if ids.insert(table.namespace) {
                 left -= table.sockets.len();
                 tables.push((place, table));

@@ -110,14 +110,25 @@ impl SocketState {
     }
 }
 
-/// The question for all sockets of a family and transport (`struct inet_diag_req_v2`).
-pub(crate) fn question(family: i32, protocol: SocketProtocol) -> [u8; 56] {
+/// States that are asked for: a bit for each number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct States(u32);
+
+impl States {
+    /// All of them.
+    pub(crate) const ALL: Self = Self(u32::MAX);
+    /// Those in which a process may have the socket: not `SYN_RECV`, `TIME_WAIT`, `NEW_SYN_RECV`.
+    pub(crate) const OWNED: Self = Self(!(1 << 3 | 1 << 6 | 1 << 12));
+}
+
+/// The question for sockets of a family and transport in these states (`struct inet_diag_req_v2`).
+pub(crate) fn question(family: i32, protocol: SocketProtocol, States(asked): States) -> [u8; 56] {
     let mut question = [0; 56];
     let [family_at, protocol_at, _, _, states @ ..] = &mut question;
     *family_at = family as u8;
     *protocol_at = protocol.number();
     if let Some(states) = states.first_chunk_mut::<4>() {
-        *states = u32::MAX.to_ne_bytes();
+        *states = asked.to_ne_bytes();
     }
     question
 }
