@@ -93,6 +93,7 @@ impl Found {
     /// Adds what was found in other tables by the same search.
     pub(crate) fn add(&mut self, other: Self, search: &FlowSearch) {
         self.set.merge(other.set, &Merge { sort: search.sort.clone(), dedup: None });
+        self.is_truncated |= search.limit > MOST_FLOWS && self.set.flows.len() > MOST_FLOWS;
         self.set.slice(0..search.most());
         self.tables += other.tables;
         self.looked_at += other.looked_at;
@@ -236,4 +237,32 @@ pub(crate) enum Next<'t> {
     Table(CaptureKey, &'t FlowTable, &'t Enriching),
     Nothing,
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use skydive_flow::TableConfig;
+    use skydive_packet::LinkType;
+    use skydive_packet::file::Packet;
+
+    use super::*;
+
+    #[test]
+    fn what_several_threads_found_is_cut_and_told() {
+        let mut table = FlowTable::new(TableConfig::default());
+        let frame = Packet { bytes: &[0; 60], wire_len: 60, link: LinkType::ETHERNET, ..Packet::default() };
+        table.packets(&[frame], |_, _| {});
+        let flow = table.flows().next().unwrap().to_flow();
+        let found = |flows| Found { set: FlowSet::new(vec![flow.clone(); flows]), ..Found::default() };
+        let mut all = found(MOST_FLOWS - 1);
+        let search = FlowSearch { limit: usize::MAX, ..FlowSearch::all() };
+        all.add(found(1), &search);
+        assert!(!all.is_truncated);
+        all.add(found(1), &search);
+        assert!(all.is_truncated && all.set.flows.len() == MOST_FLOWS);
+        // Whoever wants no more misses none.
+        let mut some = found(7);
+        some.add(found(9), &FlowSearch { limit: 10, ..search });
+        assert!(!some.is_truncated && some.set.flows.len() == 10);
+    }
 }
