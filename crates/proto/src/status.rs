@@ -149,6 +149,9 @@ pub struct CaptureTotals {
     pub unkept: u64,
     /// Streams of packets that were damaged or no capture file.
     pub damaged: u64,
+    /// What answers with flows lack: packets that never reached the table of a capture that runs, and flows that had to go
+    /// for others from it.
+    pub missed: u64,
     /// What was given up in the last second, in the order in which it is given up: `raw packets`, `flows`, `packets`.
     pub shedding: Vec<String>,
 }
@@ -247,11 +250,4 @@ pub struct AgentStatus {
     /// What was lost.
     #[serde(default)]
     pub losses: Losses,
-}
-
-impl CaptureTotals {
-    /// Flows that tables had no room for, and packets that never reached them.
-    pub fn never_in_a_table(&self) -> u64 {
-        self.flows_evicted + self.dropped_by_kernel + self.dropped
-    }
 }

@@ -77,7 +77,7 @@ impl AgentFlows {
         if let Some(range) = &search.range {
             set.slice(place(range.start)..place(range.end));
         }
-        let lost = self.totals.borrow().never_in_a_table();
+        let lost = self.totals.borrow().missed;
         let coverage = Coverage { truncated: found.is_truncated, lost, ..Coverage::complete() };
         let count = if search.want == Want::Count { search.count_of(found.matched) } else { 0 };
         Ok(FlowsFound { set, count, coverage })

@@ -31,6 +31,7 @@ pub(super) fn of(ended: &CaptureStatus, others: &CaptureStatus) -> CaptureTotals
         raw_packets_lost: counters.raw_packets_lost,
         unkept: table.unkept,
         damaged: counters.damaged,
+        missed: others.table.evicted + others.counters.dropped_by_kernel + others.counters.dropped,
         ..CaptureTotals::default()
     }
 }
