@@ -44,10 +44,10 @@ pub(crate) struct Captures {
     pub(crate) startup: Option<Capture>,
 }
 
-/// Events of a second are looked at together, but for the first.
+/// Who makes or deletes a capture waits for it; what goes on changing in the graph is looked at once a second.
 const PAUSES: Pauses = Pauses {
     soon: Duration::from_millis(50),
-    least: Duration::from_secs(1),
+    least: Duration::from_millis(100),
     longest: Duration::from_secs(1),
 };
 
@@ -65,15 +65,19 @@ impl Captures {
         loop {
             let due = engine.due();
             tokio::select! {
-                heard = following.next() => if self.take(heard?, &mut engine) {
-                    pace.wants_look();
-                },
+                heard = following.next() => {
+                    let heard = heard?;
+                    let somebody_waits = !matches!(heard, Heard::Graph(_));
+                    if self.take(heard, &mut engine) {
+                        if somebody_waits { pace.begins_anew() } else { pace.wants_look() }
+                    }
+                }
                 () = engine.answered() => {}
                 () = pace.wait(due) => {
                     let begin = Instant::now();
                     let snapshot = self.live.snapshot().await?;
                     engine.look(snapshot, self.clock.now()).await;
-                    pace.looked(begin, Instant::now(), false);
+                    pace.looked(begin, Instant::now(), true);
                 }
             }
         }

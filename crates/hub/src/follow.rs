@@ -197,10 +197,11 @@ impl Pace {
         }
     }
 
-    /// Looks that go on changing something come at longer intervals.
+    /// Looks that go on changing something come at longer intervals, until nothing was to be looked at for the longest.
     pub(crate) fn looked(&mut self, begin: Instant, end: Instant, changed: bool) {
         let Pauses { least, longest, .. } = self.pauses;
-        self.pause = if changed { (self.pause * 2).min(longest) } else { least };
+        let goes_on = changed && begin < self.not_before + longest;
+        self.pause = if goes_on { (self.pause * 2).min(longest) } else { least };
         let rest = (end - begin) * (SHARE - 1);
         self.not_before = end + self.pause.max(rest);
         self.rested = end + least.max(rest);
@@ -244,6 +245,11 @@ mod tests {
         pace.looked(begin, end, false);
         pace.begins_anew();
         assert_eq!(pace.due, Some(end + Duration::from_secs(4)));
+        // What comes after a long time goes round no more.
+        let late = pace.not_before + longest;
+        pace.looked(late, late, true);
+        pace.wants_look();
+        assert_eq!(pace.due, Some(late + least));
         // What is due by itself rests as well.
         assert!(timeout(Duration::ZERO, pace.wait(Some(begin))).await.is_err());
     }

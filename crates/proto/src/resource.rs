@@ -30,7 +30,7 @@ pub struct Draft {
     pub id: SmolStr,
     /// Its JSON.
     pub json: Arc<str>,
-    /// When it goes by itself, rounded up to a second by the store; `None` for never.
+    /// When it goes by itself; `None` for never.
     pub expires_at: Option<Timestamp>,
 }
 

@@ -189,8 +189,8 @@ mod tests {
         let store = Resources::in_memory(clock).unwrap();
         let expiring = Draft { expires_at: Some(Timestamp::from_millis(4_500)), ..draft("a") };
         let put = store.put("k", expiring, Put::New).await.unwrap();
-        assert_eq!(put.expires_at, Some(Timestamp::from_millis(5_000)));
-        ms.store(5_000, Ordering::Relaxed);
+        assert_eq!(put.expires_at, Some(Timestamp::from_millis(4_500)));
+        ms.store(4_500, Ordering::Relaxed);
         let changes = soon(store.changes("k", put.revision)).await.unwrap();
         assert!(
             matches!(changes, Changes::These { changes, .. } if matches!(&changes[..], [ResourceChange::Removed(_)]))

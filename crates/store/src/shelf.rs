@@ -129,7 +129,7 @@ impl Pending<'_> {
             (None, Put::Over(_)) => return Err(StoreError::Missing),
         }
         let Draft { id, json, expires_at } = draft;
-        let resource = Resource { id, json, revision: self.next_revision(), expires_at: expires_at.map(up) };
+        let resource = Resource { id, json, revision: self.next_revision(), expires_at };
         self.stage(kind, Some(resource.clone()), ResourceChange::Stored(resource.clone()));
         Ok(resource)
     }
@@ -169,13 +169,6 @@ impl Pending<'_> {
         self.entries.push(Entry { revision, kind: kind.clone(), change });
         self.staged.insert(name, becomes);
     }
-}
-
-/// The end of the second: expiry is kept in seconds.
-fn up(at: Timestamp) -> Timestamp {
-    let second = 1000;
-    let ms = at.as_millis();
-    Timestamp::from_millis(ms.saturating_add((second - ms.rem_euclid(second)) % second))
 }
 
 #[cfg(test)]
@@ -232,9 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_is_in_whole_seconds_and_ends_with_its_resource() {
-        assert_eq!(up(Timestamp::from_millis(1001)).as_millis(), 2000);
-        assert_eq!(up(Timestamp::from_millis(2000)).as_millis(), 2000);
+    fn expiry_is_exact_and_ends_with_its_resource() {
         let mut shelf = Shelf::default();
         let expiring = Draft { expires_at: Some(Timestamp::from_millis(1500)), ..draft("a") };
         let mut pending = shelf.pending();
@@ -242,11 +233,11 @@ mod tests {
         pending.put(&kind, expiring, Put::New).unwrap();
         let entries = pending.entries;
         shelf.commit(entries);
-        assert_eq!(shelf.next_expiry(), Some(Timestamp::from_millis(2000)));
+        assert_eq!(shelf.next_expiry(), Some(Timestamp::from_millis(1500)));
         let mut pending = shelf.pending();
-        pending.expire(Timestamp::from_millis(1999));
+        pending.expire(Timestamp::from_millis(1499));
         assert!(pending.entries.is_empty());
-        pending.expire(Timestamp::from_millis(2000));
+        pending.expire(Timestamp::from_millis(1500));
         let entries = pending.entries;
         shelf.commit(entries);
         assert_eq!((shelf.next_expiry(), shelf.find("k", "a")), (None, None));
