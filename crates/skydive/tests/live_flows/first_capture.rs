@@ -7,6 +7,7 @@ use crate::site::{FAR, NEAR, Street, number, until};
 use crate::stage::Sees;
 
 const VETH0: &str = "G.V().Has('Name','veth0')";
+const OWN: &str = "G.V().Has('Type','host').Out('Name','veth0').Has('Captures.State','active').Count()";
 
 #[test]
 fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
@@ -18,6 +19,8 @@ fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
     let _service = street.host.start_line(&[binary.to_str().unwrap(), "allinone"], &[], Sees::All);
     street.ask(|desk| {
         street.capture(desk, VETH0, &[], 1);
+        // Other tests have one of this name, too.
+        until(desk, OWN, |active| (active.as_i64()? == 1).then_some(()));
         street.ping(5);
         assert_eq!(street.curl().stdout, b"hello\n");
 
