@@ -23,8 +23,6 @@ mod stage;
 
 /// How long anything may take before the bench gives up.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Ticks a second in `/proc/PID/stat`, the same on all of Linux's machines that matter.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
@@ -146,11 +144,11 @@ fn rest() {
     });
     let mut samples = Vec::new();
     let began = Instant::now();
-    let (mut before, mut at) = (cpu_seconds(&agent), Instant::now());
+    let (mut before, mut at) = (agent.processor_time(), Instant::now());
     while began.elapsed() < MEASURED {
         wait(Duration::from_secs(15));
-        let (now, then) = (cpu_seconds(&agent), Instant::now());
-        samples.push((now - before) / (then - at).as_secs_f64() * 100.0);
+        let (now, then) = (agent.processor_time(), Instant::now());
+        samples.push((now - before).div_duration_f64(then - at) * 100.0);
         (before, at) = (now, then);
     }
     let whole = samples.iter().sum::<f64>() / samples.len() as f64;
@@ -238,15 +236,6 @@ impl Drop for Batch {
 fn program(host: &Host, role: &str, environment: &[(&str, &str)]) -> Service {
     let binary = stage::binary();
     host.start_line(&[binary.to_str().unwrap(), role], environment, Sees::All)
-}
-
-/// Processor time used so far, of all threads.
-fn cpu_seconds(service: &Service) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", service.pid())).unwrap();
-    // The name may hold spaces; what follows its bracket does not.
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / TICKS
 }
 
 fn resident_megabytes(service: &Service) -> f64 {
