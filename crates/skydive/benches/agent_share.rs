@@ -1,6 +1,6 @@
 //! What an agent that captures takes of a processor: 400 flows begin in a second on loopback, where it sees the processes
 //! of both sides. The program as it is shipped, the analyzer beside it; the agent's processor time is that of all its
-//! threads. What it found is asked for afterwards: every flow is there, and how many have their process is told.
+//! threads. What it found is asked for afterwards: how many of the flows have their process is told.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use stage::{ANALYZER, Desk, Host, Sees, Service};
 mod stage;
 
 /// How long anything may take before the bench gives up.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Flows that begin in a second, how long and how often that is measured, and the part of a core it may take.
 const RATE: u32 = 400;
 const MEASURED: Duration = Duration::from_secs(10);
@@ -87,13 +87,11 @@ fn measure(name: &str, begin: Begin) {
         begin_flows(RATE * 2, port, begin);
         let shares: Vec<f64> = (0..SAMPLES).map(|_| share(&agent, port, begin)).collect();
         let flows = format!("G.Flows().Has('Transport.B', {port}");
-        let expected = u64::from(RATE * 2 + RATE * SAMPLES * MEASURED.as_secs() as u32);
-        eventually("all flows", PATIENCE, || {
-            (count(desk, &format!("{flows}).Count()"))? == expected).then_some(())
-        })
-        .unwrap();
+        // What ended more than 15 seconds ago is no longer there.
+        let there = count(desk, &format!("{flows}).Count()")).unwrap();
+        assert!(there >= u64::from(10 * RATE), "only {there} flows are there");
         let named = count(desk, &format!("{flows}, 'Process.A.Pid', GT(0)).Count()")).unwrap();
-        println!("{name}: {expected} flows, {named} with the process that began them");
+        println!("{name}: of {there} flows {named} have the process that began them");
         report(&format!("agent, {RATE} flows/s, {name}: share of a core"), "%", &shares);
     });
 }
