@@ -44,6 +44,8 @@ pub(super) struct Engine {
 
 #[derive(Clone, Debug)]
 struct Later {
+    /// What is waited with: to begin, or to end. The other is asked at once.
+    is_start: bool,
     until: Instant,
     pause: Duration,
     /// The node, and why it is waited.
@@ -153,14 +155,16 @@ impl Engine {
                     self.there.insert(place.clone(), spot);
                 }
                 // Not asked again before the graph had time to show it.
-                self.later.insert(place, Later { until: now + SHOWN, pause: Duration::ZERO, why: None });
+                let until = now + SHOWN;
+                self.later.insert(place, Later { is_start, until, pause: Duration::ZERO, why: None });
             }
             Err(why) => {
-                let before = self.later.get(&place).map_or(Duration::ZERO, |later| later.pause);
+                let before = self.later.get(&place).filter(|later| later.is_start == is_start);
+                let before = before.map_or(Duration::ZERO, |later| later.pause);
                 let pause = (before * 2).clamp(AGAIN, LONGEST);
                 tracing::warn!(capture = %place.0, node = %place.1, why, ?pause, is_start, "capture: the agent did not do it");
                 let why = is_start.then_some((name, why));
-                self.later.insert(place, Later { until: now + pause, pause, why });
+                self.later.insert(place, Later { is_start, until: now + pause, pause, why });
             }
         }
         if self.asking.is_empty() {
@@ -255,10 +259,12 @@ impl Engine {
 
     fn ask(&mut self, place: &Place, spot: &Spot, capture: &Capture, is_start: bool, now: Instant) {
         let Spot { host, name, .. } = spot;
-        let is_later = self.later.get(place).is_some_and(|later| later.until > now);
+        let is_later =
+            self.later.get(place).is_some_and(|later| later.is_start == is_start && later.until > now);
         if is_later || self.asking.len() >= ASKED || self.asked.contains(place) {
             if self.asking.len() >= ASKED {
                 self.later.entry(place.clone()).or_insert(Later {
+                    is_start,
                     until: now + AGAIN,
                     pause: AGAIN,
                     why: None,
