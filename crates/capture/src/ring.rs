@@ -132,6 +132,12 @@ impl RingSource {
         Ok(())
     }
 
+    /// Packets that have come and are not counted yet.
+    pub(crate) fn waiting(&mut self, counters: &mut CaptureCounters) -> u64 {
+        // What is wrong with the socket is told by the next look.
+        self.statistics(counters).map_or(0, |()| counters.waiting())
+    }
+
     pub(crate) fn look(&mut self, counters: &mut CaptureCounters) -> Result<CaptureState, CaptureError> {
         self.statistics(counters)?;
         if let Some(path) = &self.place

@@ -84,7 +84,8 @@ impl FlowSearch {
         self.want == Want::Count && self.filter.is_all()
     }
 
-    fn searches(&self, key: CaptureKey) -> bool {
+    /// Whether a capture is searched.
+    pub(crate) fn searches(&self, key: CaptureKey) -> bool {
         self.captures.as_ref().is_none_or(|captures| captures.contains(&key))
     }
 }

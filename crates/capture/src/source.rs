@@ -93,6 +93,14 @@ impl Source {
         }
     }
 
+    /// Packets that have come and are not counted yet.
+    pub(crate) fn waiting(&mut self, counters: &mut CaptureCounters) -> u64 {
+        match self {
+            Self::Ring(ring) => ring.waiting(counters),
+            Self::Socket(_) => 0,
+        }
+    }
+
     /// When there is something to do though nothing becomes ready; nanoseconds since the epoch.
     pub(crate) fn due(&self) -> Option<i64> {
         match self {

@@ -21,8 +21,10 @@ use crate::outbox::Outbox;
 use crate::search::{FlowSearch, Found, Next, Searching};
 use crate::source::{Ready, Watch};
 use crate::{CaptureKey, SearchError};
+use waiting::Waiting;
 
 mod running;
+mod waiting;
 
 /// A running thread. Dropping it ends all captures on it, and waits until their flows are taken.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(crate) enum Command {
 /// Commands that wait.
 const COMMANDS: usize = 1024;
 /// Searches that wait for the one under way; more are refused.
-const SEARCHES: usize = 64;
+const SEARCHES: usize = 256;
 /// How often sources are looked after and time passes in tables; nanoseconds.
 const SECOND: i64 = 1_000_000_000;
 /// How often a source that drains is looked at; nanoseconds.
@@ -114,7 +116,7 @@ struct Work {
     slots: Vec<Option<Box<Running>>>,
     outbox: Outbox,
     searching: Option<Searching>,
-    searches: VecDeque<Searching>,
+    searches: VecDeque<Waiting>,
     /// Threads that tell of the flows of captures that have ended.
     ending: Vec<JoinHandle<()>>,
     /// When sources are looked after next; nanoseconds since the epoch.
@@ -138,7 +140,7 @@ impl Work {
             let now = self.now();
             for event in &ready {
                 match event.data.u64() {
-                    WAKE => self.commands(),
+                    WAKE => self.commands(now),
                     token => self.read(token, event.flags, now),
                 }
             }
@@ -172,6 +174,9 @@ impl Work {
         if is_waiting {
             until = now;
         }
+        if let Some(waiting) = self.searches.front() {
+            until = until.min(waiting.due(&self.slots, now));
+        }
         for running in self.slots.iter().flatten() {
             if running.is_draining() {
                 until = until.min(now + DRAIN);
@@ -193,7 +198,7 @@ impl Work {
         }
     }
 
-    fn commands(&mut self) {
+    fn commands(&mut self, now: i64) {
         let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
         loop {
             match self.queue.try_recv() {
@@ -204,7 +209,8 @@ impl Work {
                 // Who asked learns it by the reply that is dropped.
                 Ok(Command::Search(..)) if self.searches.len() >= SEARCHES => {}
                 Ok(Command::Search(search, reply)) => {
-                    self.searches.push_back(Searching::new(search, reply));
+                    let searching = Searching::new(search.clone(), reply);
+                    self.searches.push_back(Waiting::new(&search, searching, &mut self.slots, now));
                 }
                 Err(mpsc::error::TryRecvError::Empty) => return,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
@@ -296,6 +302,8 @@ impl Work {
                 self.has_more_time = true;
             }
         }
-        self.searching = self.searches.pop_front();
+        let slots = &self.slots;
+        let next = self.searches.pop_front_if(|waiting| waiting.due(slots, now) <= now);
+        self.searching = next.map(Waiting::begin);
     }
 }

@@ -61,6 +61,17 @@ impl Running {
         &self.enriching
     }
 
+    /// Packets that are accounted so far.
+    pub(crate) fn accounted(&self) -> u64 {
+        self.counters.accounted
+    }
+
+    /// Packets that will be accounted when those that have come are; `None` when they are.
+    pub(crate) fn comes_to(&mut self) -> Option<u64> {
+        let waiting = self.source.waiting(&mut self.counters);
+        (waiting > 0).then_some(self.counters.accounted + waiting)
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.ending.is_some()
     }

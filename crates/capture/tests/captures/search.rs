@@ -2,10 +2,11 @@
 
 use skydive_capture::FlowSearch;
 use skydive_flow::{Direction, Sort, Want, field};
+use skydive_sys::NsRef;
 use skydive_testnet::require_root;
 use skydive_value::Filter;
 
-use crate::rig::{Rig, counted, stop};
+use crate::rig::{Rig, counted, index, stop};
 
 #[test]
 fn filters_orders_and_limits_are_kept() {
@@ -57,4 +58,24 @@ fn filters_orders_and_limits_are_kept() {
     assert_eq!((this.tables, this.set.flows.len()), (2, 1));
     stop(capture);
     assert_eq!(rig.search(&busiest).looked_at, 0);
+}
+
+#[test]
+fn what_was_sent_before_a_search_is_found_by_it() {
+    if !require_root() {
+        return;
+    }
+    let rig = Rig::new(2);
+    let mut config = rig.config("udp and dst host 10.99.0.2");
+    // Where packets are sent they pass the capture before the call that sends them returns.
+    (config.place, config.interface) = (NsRef::Path(rig.a.path()), index(&rig.a, "va"));
+    config.threads = 2;
+    let capture = rig.begin(&config);
+    for round in 1..=20 {
+        rig.flood(7, 1, 30);
+        let found = rig.search(&FlowSearch::all());
+        let packets: u64 = found.set.flows.iter().map(|flow| flow.metric.ab_packets).sum();
+        assert_eq!(packets, 7 * round);
+    }
+    stop(capture);
 }
