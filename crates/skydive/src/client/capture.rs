@@ -1,7 +1,9 @@
 //! `client capture`.
 
+use std::io;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use skydive_client::{Collection, Rest};
 use skydive_graph::key;
 use skydive_proto::Capture;
@@ -9,6 +11,7 @@ use skydive_proto::Capture;
 use super::show::{Look, show};
 use super::{deletion, heard, read, require_ok};
 use crate::cli::{CaptureCommand, CaptureDraft};
+use crate::terminal::{Color, Paint, harmless};
 
 pub(super) async fn run(rest: &Rest, command: CaptureCommand) -> anyhow::Result<()> {
     match command {
@@ -21,7 +24,48 @@ pub(super) async fn run(rest: &Rest, command: CaptureCommand) -> anyhow::Result<
 async fn create(rest: &Rest, draft: CaptureDraft) -> anyhow::Result<()> {
     let (ttl, format) = (draft.ttl.map(Duration::from_millis), draft.shape.format);
     let made = rest.create_for(Collection::Captures, capture(draft).to_json(), ttl);
-    show(&require_ok(heard(rest, made).await?, rest)?.body, format, Look::Resource)
+    let made = require_ok(heard(rest, made).await?, rest)?;
+    let running = once_it_runs(rest, &made.body).await;
+    show(running.as_deref().unwrap_or(&made.body), format, Look::Resource)
+}
+
+/// How long a capture may take to begin before its maker is told that it has not.
+const SOON: Duration = Duration::from_millis(500);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The capture once it runs on as many nodes as it will soon, so that what is sent next is captured. `None` when it does
+/// not run, and says so.
+async fn once_it_runs(rest: &Rest, made: &[u8]) -> Option<Vec<u8>> {
+    let id = Capture::decode(made).ok()?.uuid;
+    let mut before = None;
+    let mut fault = None;
+    let running = async {
+        loop {
+            let answer = rest.find(Collection::Captures, &id).await.ok()?;
+            // It may be gone again.
+            let count = field(&answer.body, "Count")?.as_i64();
+            if count > Some(0) && count == before {
+                return Some(answer.body.to_vec());
+            }
+            before = count;
+            fault = field(&answer.body, "Error");
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let running = tokio::time::timeout(SOON, running).await;
+    if running.is_err() {
+        let why = fault.as_ref().and_then(Json::as_str).map_or_else(
+            || "no node that the query gives is captured; it begins when there is one".to_owned(),
+            harmless,
+        );
+        eprintln!("{}: {why}", Paint::of(&io::stderr()).color(Color::Yellow, "does not run yet"));
+    }
+    running.ok().flatten()
+}
+
+fn field(resource: &[u8], name: &str) -> Option<Json> {
+    serde_json::from_slice::<Json>(resource).ok()?.get_mut(name).map(Json::take)
 }
 
 fn capture(draft: CaptureDraft) -> Capture {

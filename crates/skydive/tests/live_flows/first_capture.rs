@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use skydive_testnet::require_root;
 
-use crate::site::{FAR, NEAR, Street, number, until};
+use crate::site::{FAR, NEAR, Street, begun, json, number, until};
 use crate::stage::Sees;
 
 const VETH0: &str = "G.V().Has('Name','veth0')";
@@ -52,5 +52,28 @@ fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
         let top = street.host.run(&["top", "--once", "--interval", "1"]);
         let top = String::from_utf8_lossy(&top.stdout).into_owned();
         assert!(top.contains(&format!("{FAR}:80")) && top.contains("curl"), "{top}");
+    });
+}
+
+#[test]
+fn a_script_finds_what_it_just_did() {
+    if !require_root() {
+        return;
+    }
+    let street = Street::new("script");
+    let _service = street.host.start(&["allinone"], &[]);
+    street.ask(|desk| {
+        until(desk, "G.V().Has('Name','veth0').Count()", |count| (count.as_i64()? == 1).then_some(()));
+        // It ends when the capture runs, unless that takes long.
+        let made = street.client(&["capture", "create", "--gremlin", VETH0]);
+        begun(desk, made["UUID"].as_str().unwrap(), 1);
+        for round in 1..=5 {
+            street.ping(3);
+            let flows = json(desk, "G.Flows().Has('Application','ICMPv4')");
+            for counter in ["/Metric/ABPackets", "/Metric/BAPackets"] {
+                let all: i64 = flows.as_array().unwrap().iter().map(|flow| number(flow, counter)).sum();
+                assert_eq!(all, 3 * round, "{flows:#}");
+            }
+        }
     });
 }
