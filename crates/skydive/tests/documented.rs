@@ -27,6 +27,9 @@ const README: &str = "README.md";
 const FIRST: &str = "docs/first-five-minutes.md";
 const LIFE: &str = "docs/life-of-a-query.md";
 
+/// Whether the capture of the pages runs.
+const ACTIVE: &str = "G.V().Has('Captures.State','active').Count()";
+
 /// Shown as a mistake.
 const WRONG: &str = "G.V().Foo()";
 
@@ -70,6 +73,19 @@ const EXAMPLES: &[Example] = &[
         is_right: |answer| answer.as_i64() >= Some(3),
     },
     Example {
+        query: "G.V().Has('Name','demo0')",
+        pages: &[FIRST],
+        is_right: |answer| are(answer, &["demo0"]),
+    },
+    Example {
+        query: "G.Flows().Has('Application','ICMPv4').Metrics()",
+        pages: &[FIRST],
+        is_right: |answer| {
+            let flows = answer.pointer("/0").and_then(Json::as_object);
+            flows.is_some_and(|flows| flows.values().all(|metrics| metrics[0]["ABPackets"] == 3))
+        },
+    },
+    Example {
         query: "G.V().Has('IPV4','10.99.0.2/24')",
         pages: &[FIRST],
         is_right: |answer| are(answer, &["demo1"]),
@@ -92,7 +108,7 @@ const EXAMPLES: &[Example] = &[
     Example {
         query: "G.V().Has('State','DOWN').Values('Name')",
         pages: &[FIRST],
-        is_right: |answer| strings(answer).contains(&"demo0"),
+        is_right: |answer| strings(answer) == ["eth0"],
     },
     Example {
         query: "G.V().Has('MTU',Gt(1500))",
@@ -191,6 +207,15 @@ fn the_book_is_true() {
     demo.ip(&["addr", "add", "10.99.0.2/24", "dev", "demo1"]).unwrap();
     demo.ip(&["link", "set", "demo1", "up"]).unwrap();
     host.ip("link add eth0 type bridge");
+    host.ip("addr add 10.99.0.1/24 dev demo0");
+    host.ip("link set demo0 up");
+    let capture = ["client", "capture", "create", "--gremlin", "G.V().Has('Name','demo0')"];
+    assert!(host.run(&capture).status.success());
+    host.ask(ANALYZER, |desk| {
+        let runs = || (desk.query(ACTIVE).message() == "1").then_some(());
+        eventually("the capture", SOON, runs).unwrap();
+    });
+    host.netns.exec(&["ping", "-q", "-c", "3", "-i", "0.1", "10.99.0.2"]).unwrap();
     ask_all(&host, &[FIRST, LIFE]);
 
     let wrong = host.run(&["client", "query", WRONG]);
