@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 use skydive_testnet::{Running, eventually, require_root};
 
 use crate::packages::{file, program, script, with_analyzer};
-use crate::stage::{ANALYZER, Desk, Graph, Host, SOON, text};
+use crate::site::{FAR, PORT, Street};
+use crate::stage::{ANALYZER, Desk, Graph, Host, SOON, Sees, text};
 use crate::talk::{edge, node};
 
 /// The program `skydive-ws-client`, listening on a host.
@@ -73,6 +74,21 @@ fn all_rest_calls_about_captures() {
     host.ip("link add veth0 type veth peer name veth1");
     let _service = host.start(&["allinone"], &[]);
     host.ask(ANALYZER, |_| drop(script(&host, "capture_calls.py", &[ANALYZER])));
+}
+
+#[test]
+fn flows_by_rest_and_by_subscription() {
+    if !require_root() {
+        return;
+    }
+    let street = Street::new("py-flows");
+    let settings = [("SKYDIVE_FLOW_UPDATE", "1"), ("SKYDIVE_STORAGE_MEMORY_BULK_MAXDELAY", "50ms")];
+    let binary = crate::stage::binary();
+    // It sees the process that downloads.
+    let _service = street.host.start_line(&[binary.to_str().unwrap(), "allinone"], &settings, Sees::All);
+    street.ask(|_| {
+        drop(script(&street.host, "flow_calls.py", &[ANALYZER, FAR, &format!("http://{FAR}:{PORT}/")]));
+    });
 }
 
 #[test]
