@@ -100,7 +100,7 @@ fn measure(name: &str, begin: Begin) {
 fn share(agent: &Service, port: u16, begin: Begin) -> f64 {
     let (before, at) = (agent.processor_time(), Instant::now());
     begin_flows(RATE * MEASURED.as_secs() as u32, port, begin);
-    (agent.processor_time() - before).div_duration_f64(at.elapsed()) * 100.0
+    agent.processor_time().saturating_sub(before).div_duration_f64(at.elapsed()) * 100.0
 }
 
 /// Begins flows, each when it is time for it.

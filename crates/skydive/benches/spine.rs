@@ -148,7 +148,7 @@ fn rest() {
     while began.elapsed() < MEASURED {
         wait(Duration::from_secs(15));
         let (now, then) = (agent.processor_time(), Instant::now());
-        samples.push((now - before).div_duration_f64(then - at) * 100.0);
+        samples.push(now.saturating_sub(before).div_duration_f64(then - at) * 100.0);
         (before, at) = (now, then);
     }
     let whole = samples.iter().sum::<f64>() / samples.len() as f64;
