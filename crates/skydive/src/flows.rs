@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use skydive_flow::{ExtraLayers, KeyMode, Replay, TableConfig};
 
-use crate::cli::{FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
-use crate::exit;
+use crate::cli::{ConfigFlags, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
+use crate::config::{self, Severity, Source, Surroundings};
 use crate::terminal::{Color, Paint, harmless};
+use crate::{config_command, exit, wiring};
 use interrupt::Interrupt;
 use read::{Output, Reading, Stopped};
 use rows::Rows;
@@ -27,19 +28,20 @@ use summary::Summary;
 use totals::Damage;
 
 /// Runs one sub-command.
-pub(crate) fn run(command: FlowsCommand) -> anyhow::Result<u8> {
+pub(crate) fn run(command: FlowsCommand, config: &ConfigFlags) -> anyhow::Result<u8> {
     match command {
-        FlowsCommand::Read(flags) => read(&flags),
+        FlowsCommand::Read(flags) => read(&flags, config),
     }
 }
 
-fn read(flags: &ReadFlags) -> anyhow::Result<u8> {
+fn read(flags: &ReadFlags, config: &ConfigFlags) -> anyhow::Result<u8> {
     let format = format(flags)?;
+    let table = table_config(flags, configured(config)?);
     let paint = Paint::of(&io::stderr());
     let drawn = progress::Drawn::default();
     let length = input::length(&flags.files);
     let mut reading = Reading {
-        replay: Replay::new(table_config(flags)),
+        replay: Replay::new(table),
         filters: filter::Filters::new(flags.filter.as_deref()),
         totals: totals::Totals::default(),
         output: if flags.summary {
@@ -114,16 +116,30 @@ fn format(flags: &ReadFlags) -> anyhow::Result<RowFormat> {
 /// wants them, as far as that goes.
 const RAW_BYTES: usize = 1 << 30;
 
-fn table_config(flags: &ReadFlags) -> TableConfig {
+/// What the configuration says of flows, if one is named. What a file gives shall not depend on whose machine reads it:
+/// without, there is none, and neither the environment nor a host's own files are looked at.
+fn configured(config: &ConfigFlags) -> anyhow::Result<TableConfig> {
+    if config.conf.is_empty() {
+        return Ok(TableConfig::default());
+    }
+    let loaded = config::load(&Source::read_all(&config.conf), &[], &Surroundings::of_process());
+    if loaded.has_errors() {
+        config_command::tell(&loaded.problems, Severity::Error);
+        anyhow::bail!("the configuration is not usable");
+    }
+    Ok(wiring::flow_table(&loaded.resolved))
+}
+
+fn table_config(flags: &ReadFlags, config: TableConfig) -> TableConfig {
     let extra_layers =
         flags.extra_layer.iter().fold(ExtraLayers::NONE, |layers, layer| layers | layer.bits());
-    let config = TableConfig::default();
     TableConfig {
-        expire: Duration::from_secs(flags.expire.get()),
+        expire: flags.expire.map_or(config.expire, |seconds| Duration::from_secs(seconds.get())),
         max_entries: flags.max_entries.map(Into::into),
         key_mode: match flags.layer_key_mode {
-            LayerKeyMode::L2 => KeyMode::L2,
-            LayerKeyMode::L3 => KeyMode::L3,
+            Some(LayerKeyMode::L2) => KeyMode::L2,
+            Some(LayerKeyMode::L3) => KeyMode::L3,
+            None => config.key_mode,
         },
         tcp_metric: flags.extra_tcp_metric,
         reassemble: flags.reassemble_tcp,

@@ -93,7 +93,7 @@ fn run(invocation: Invocation, arguments: &[OsString]) -> anyhow::Result<u8> {
         Command::Config(command) => config_command::run(command, &config),
         Command::Flows(command) => {
             memory::choose(Pages::Large);
-            flows::run(command)
+            flows::run(command, &config)
         }
         Command::Probes => probes::print(),
         Command::Other(OtherCommand::Version) => version::print(arguments),

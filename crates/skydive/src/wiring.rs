@@ -130,27 +130,35 @@ fn agent_config(config: &Resolved) -> anyhow::Result<AgentConfig> {
     })
 }
 
+/// How flows are made of packets where a capture does not say it itself.
+pub(crate) fn flow_table(config: &Resolved) -> TableConfig {
+    let captures = &config.agent.captures;
+    TableConfig {
+        update: config.flow.update,
+        expire: config.flow.expire,
+        max_entries: Some(config.flow.max_entries),
+        key_mode: captures.key_mode,
+        application_ports: captures
+            .application_ports
+            .iter()
+            .map(|(port, name)| (*port, name.as_str().into()))
+            .collect(),
+        application_timeout: captures
+            .application_timeouts
+            .iter()
+            .map(|(name, time)| (name.as_str().into(), *time))
+            .collect(),
+        ..TableConfig::default()
+    }
+}
+
 fn capture_settings(config: &Resolved) -> CaptureSettings {
     let captures = &config.agent.captures;
     CaptureSettings {
         table: TableConfig {
-            update: config.flow.update,
-            expire: config.flow.expire,
-            max_entries: Some(config.flow.max_entries),
             quota: Some(Quota::new(captures.flows)),
-            key_mode: captures.key_mode,
             max_extra_bytes: captures.memory,
-            application_ports: captures
-                .application_ports
-                .iter()
-                .map(|(port, name)| (*port, name.as_str().into()))
-                .collect(),
-            application_timeout: captures
-                .application_timeouts
-                .iter()
-                .map(|(name, time)| (name.as_str().into(), *time))
-                .collect(),
-            ..TableConfig::default()
+            ..flow_table(config)
         },
         listen: Listen { address: captures.socket_address, ports: captures.socket_ports.clone() },
         ring_bytes: captures.ring,

@@ -269,6 +269,33 @@ fn entries_are_bounded_when_asked() {
 }
 
 #[test]
+fn a_configuration_names_applications_and_their_times() {
+    let scratch = ScratchDir::new("flows-conf").unwrap();
+    let file = write(&scratch, "udp.pcap", &capture(&[(1000, 1), (1200, 1)]));
+    let applications = |arguments: &[&str]| -> Vec<Json> {
+        let arguments = [arguments, &[&file]].concat();
+        rows(&shown(&arguments)).iter().map(|flow| flow["Application"].clone()).collect()
+    };
+    assert_eq!(applications(&[]), ["UDP"]);
+    let settings = "flow:\n  application_ports:\n    udp:\n      8080: backup\n";
+    let names = write(&scratch, "names.yml", settings.as_bytes());
+    assert_eq!(applications(&["-c", &names]), ["BACKUP"]);
+    let times = format!("{settings}  application_timeout:\n    backup: 5\n");
+    let times = write(&scratch, "times.yml", times.as_bytes());
+    assert_eq!(applications(&["-c", &times]), ["BACKUP", "BACKUP"]);
+    // What is said on the command line goes before.
+    let expire = write(&scratch, "expire.yml", b"flow:\n  expire: 20\n");
+    assert_eq!(applications(&["-c", &expire]).len(), 2);
+    assert_eq!(applications(&["-c", &expire, "--expire", "600"]).len(), 1);
+
+    let wrong = write(&scratch, "wrong.yml", b"flow:\n  expire: soon\n");
+    let output = run(&["-c", &wrong, &file]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert!(stderr(&output).contains("flow.expire"), "{}", stderr(&output));
+}
+
+#[test]
 fn filters_choose_packets() {
     let path = vector("pcaps/eth-ip4-arp-dns-req-http-google.pcap");
     let all = summary(&[&path]);

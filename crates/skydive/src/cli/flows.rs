@@ -12,7 +12,8 @@ pub(crate) enum FlowsCommand {
     ///
     /// One row per flow, in the order in which they end: idle for too long, or the last file is read. Times are those
     /// of the packets. What was read of a damaged file is shown, then the command says where the damage is and exits
-    /// with 1.
+    /// with 1. A configuration named with -c gives names of applications by port and how long flows may be idle; without -c
+    /// none is read.
     #[command(after_help = "Examples:
   skydive flows read trace.pcapng
   skydive flows read --filter 'tcp port 443' --summary trace.pcap
@@ -43,9 +44,10 @@ pub(crate) struct ReadFlags {
     /// Most flows at a time, beyond which the idlest go early [default: no limit]
     #[arg(long, value_name = "FLOWS")]
     pub(crate) max_entries: Option<NonZeroUsize>,
-    /// How long a flow may be idle: it ends within a minute after that
-    #[arg(long, value_name = "SECONDS", default_value = "600")]
-    pub(crate) expire: NonZeroU64,
+    /// How long a flow may be idle: it ends within a minute after that [default: flow.expire of the configuration, or
+    /// 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) expire: Option<NonZeroU64>,
     /// Watch TCP in detail: flags, retransmissions, order, windows
     #[arg(long)]
     pub(crate) extra_tcp_metric: bool,
@@ -55,9 +57,9 @@ pub(crate) struct ReadFlags {
     /// Put IPv4 datagrams together from their fragments
     #[arg(long)]
     pub(crate) ip_defrag: bool,
-    /// Which addresses tell flows apart
-    #[arg(long, value_name = "MODE", default_value = "L2", ignore_case = true)]
-    pub(crate) layer_key_mode: LayerKeyMode,
+    /// Which addresses tell flows apart [default: flow.default_layer_key_mode of the configuration, or L2]
+    #[arg(long, value_name = "MODE", ignore_case = true)]
+    pub(crate) layer_key_mode: Option<LayerKeyMode>,
     /// Read what applications say in the clear; repeat it for several
     #[arg(long, value_name = "LAYER", ignore_case = true)]
     pub(crate) extra_layer: Vec<ExtraLayer>,

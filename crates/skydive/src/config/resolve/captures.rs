@@ -66,7 +66,7 @@ impl Resolver<'_> {
             for (key, application) in self.given_under(name) {
                 let Typed::Text(application) = application else { continue };
                 match key.rsplit('.').next().and_then(|port| port.parse().ok()) {
-                    Some(port) => ports.push(((protocol, port), application)),
+                    Some(port) => ports.push(((protocol, port), application.to_uppercase())),
                     None => self.error(&key, "the last part of the key is no port".to_owned()),
                 }
             }
