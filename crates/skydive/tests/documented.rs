@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 use skydive_testnet::{Netns, eventually, require_root};
 
-use crate::stage::{ANALYZER, Host, SOON, stderr, text};
+use crate::stage::{ANALYZER, Host, SOON, Service, stderr, text};
 
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "spine/stage.rs"]
@@ -74,12 +74,12 @@ const EXAMPLES: &[Example] = &[
     },
     Example {
         query: "G.V().Has('Name','demo0')",
-        pages: &[FIRST],
+        pages: &[README, FIRST],
         is_right: |answer| are(answer, &["demo0"]),
     },
     Example {
         query: "G.Flows().Has('Application','ICMPv4').Metrics()",
-        pages: &[FIRST],
+        pages: &[README, FIRST],
         is_right: |answer| {
             let flows = answer.pointer("/0").and_then(Json::as_object);
             flows.is_some_and(|flows| flows.values().all(|metrics| metrics[0]["ABPackets"] == 3))
@@ -174,16 +174,45 @@ fn ask_all(host: &Host, pages: &[&str]) {
     }
 }
 
+/// A host as the pages make it: a namespace at the other end of a veth pair, three pings to it captured.
+struct Demo {
+    host: Host,
+    _service: Service,
+    _demo: Netns,
+}
+
+impl Demo {
+    fn new(name: &str) -> Self {
+        let host = Host::new(name);
+        // Made before the program starts, which has mounts of its own; named, as the pages have it, when it runs.
+        let demo = Netns::with_loopback("demo").unwrap();
+        let service = host.start(&["allinone"], &[("SKYDIVE_HOST_ID", "h1")]);
+        host.ask(ANALYZER, |_| ());
+        std::os::unix::fs::symlink(demo.path(), host.directory().join("netns/demo")).unwrap();
+        host.ip(&format!("link add demo0 type veth peer name demo1 netns {}", demo.name()));
+        demo.ip(&["addr", "add", "10.99.0.2/24", "dev", "demo1"]).unwrap();
+        demo.ip(&["link", "set", "demo1", "up"]).unwrap();
+        host.ip("link add eth0 type bridge");
+        host.ip("addr add 10.99.0.1/24 dev demo0");
+        host.ip("link set demo0 up");
+        let capture = ["client", "capture", "create", "--gremlin", "G.V().Has('Name','demo0')"];
+        assert!(host.run(&capture).status.success());
+        host.ask(ANALYZER, |desk| {
+            let runs = || (desk.query(ACTIVE).message() == "1").then_some(());
+            eventually("the capture", SOON, runs).unwrap();
+        });
+        host.netns.exec(&["ping", "-q", "-c", "3", "-i", "0.1", "10.99.0.2"]).unwrap();
+        Self { host, _service: service, _demo: demo }
+    }
+}
+
 #[test]
 fn the_readme_is_true() {
     if !require_root() {
         return;
     }
-    let host = Host::new("readme");
-    let _service = host.start(&["allinone"], &[("SKYDIVE_HOST_ID", "h1")]);
-    host.ask(ANALYZER, |_| ());
-    host.ip("link add demo0 type veth peer name demo1");
-    ask_all(&host, &[README]);
+    let Demo { host, .. } = &Demo::new("readme");
+    ask_all(host, &[README]);
     let dot = host.run(&["client", "query", "G", "--format", "dot"]);
     let dot = String::from_utf8_lossy(&dot.stdout).into_owned();
     assert!(dot.starts_with("digraph g {\n") && dot.contains("\"demo0-") && dot.contains("layer2"), "{dot}");
@@ -197,26 +226,8 @@ fn the_book_is_true() {
     if !require_root() {
         return;
     }
-    let host = Host::new("book");
-    // Made before the program starts, which has mounts of its own; named, as the page has it, when it runs.
-    let demo = Netns::with_loopback("demo").unwrap();
-    let _service = host.start(&["allinone"], &[("SKYDIVE_HOST_ID", "h1")]);
-    host.ask(ANALYZER, |_| ());
-    std::os::unix::fs::symlink(demo.path(), host.directory().join("netns/demo")).unwrap();
-    host.ip(&format!("link add demo0 type veth peer name demo1 netns {}", demo.name()));
-    demo.ip(&["addr", "add", "10.99.0.2/24", "dev", "demo1"]).unwrap();
-    demo.ip(&["link", "set", "demo1", "up"]).unwrap();
-    host.ip("link add eth0 type bridge");
-    host.ip("addr add 10.99.0.1/24 dev demo0");
-    host.ip("link set demo0 up");
-    let capture = ["client", "capture", "create", "--gremlin", "G.V().Has('Name','demo0')"];
-    assert!(host.run(&capture).status.success());
-    host.ask(ANALYZER, |desk| {
-        let runs = || (desk.query(ACTIVE).message() == "1").then_some(());
-        eventually("the capture", SOON, runs).unwrap();
-    });
-    host.netns.exec(&["ping", "-q", "-c", "3", "-i", "0.1", "10.99.0.2"]).unwrap();
-    ask_all(&host, &[FIRST, LIFE]);
+    let Demo { host, .. } = &Demo::new("book");
+    ask_all(host, &[FIRST, LIFE]);
 
     let wrong = host.run(&["client", "query", WRONG]);
     assert_eq!(wrong.status.code(), Some(1));

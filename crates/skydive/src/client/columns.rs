@@ -1,6 +1,7 @@
 //! Answers as tables for reading. The shape of the answer decides the columns.
 
 mod fields;
+mod series;
 
 use std::collections::BTreeSet;
 
@@ -52,6 +53,9 @@ const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host", key::STATE];
 const DISPENSABLE_OF_RECORDS: &[&str] =
     &["RemoteServiceType", "RemoteHost", "ClientProtocol", "ConnectTime", "Port"];
 
+/// What stands for an answer without anything in it.
+const NOTHING: &str = "nothing found\n";
+
 /// What the id of an element is for who reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ids {
@@ -97,7 +101,7 @@ fn list(items: &[Json], width: Option<u16>) -> String {
 }
 
 fn list_by(items: &[Json], ids: Ids, width: Option<u16>) -> String {
-    let Some(first) = items.first() else { return "nothing found\n".to_owned() };
+    let Some(first) = items.first() else { return NOTHING.to_owned() };
     match first {
         // Paths: one table each.
         Json::Array(_) => items.iter().map(|item| render(item, width)).collect::<Vec<_>>().join("\n"),
@@ -118,6 +122,7 @@ fn list_by(items: &[Json], ids: Ids, width: Option<u16>) -> String {
         Json::Object(fields) if fields.contains_key("ID") && fields.contains_key("Metadata") => {
             columns(items, NODE, ids, width)
         }
+        Json::Object(fields) if series::is_series(fields) => series::series(items, width),
         Json::Object(_) => objects(items, ids, width),
         _ => items.iter().map(|item| cell(item) + "\n").collect(),
     }

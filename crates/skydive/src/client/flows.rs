@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::{Context as _, bail};
+use serde_json::{Map, Value as Json};
 use skydive_client::{Connection, ConnectionSettings, Explained, Rest};
 use skydive_flow::{Flow, field};
 use skydive_proto::{FlowJson, FlowLimits, Handshake, flows_of_json};
@@ -81,12 +82,27 @@ pub(super) fn painted(flows: &[Flow]) -> String {
 
 /// The flows that an answer is a list of; `None` when it is something else.
 pub(super) fn of_answer(body: &[u8]) -> Option<Vec<Flow>> {
-    if !body.starts_with(FLOW) {
-        return None;
-    }
+    if body.starts_with(FLOW) { read(body) } else { None }
+}
+
+/// The groups of flows that an answer is, by what they have in common; `None` when it is something else.
+pub(super) fn groups_of_answer(body: &[u8]) -> Option<Vec<(String, Vec<Flow>)>> {
+    let items: Vec<Map<String, Json>> = serde_json::from_slice(body).ok()?;
+    let is_flow =
+        |flow: &Json| [field::UUID, field::TRACKING_ID].iter().all(|field| flow.get(field).is_some());
+    let flows = |group: Json| {
+        let is_group = group.as_array().is_some_and(|group| !group.is_empty() && group.iter().all(is_flow));
+        if is_group { read(&serde_json::to_vec(&group).ok()?) } else { None }
+    };
+    let groups = items.into_iter().flatten().map(|(id, group)| Some((id, flows(group)?)));
+    groups.collect::<Option<Vec<_>>>().filter(|groups| !groups.is_empty())
+}
+
+/// All flows of a list, or nothing.
+fn read(list: &[u8]) -> Option<Vec<Flow>> {
     let limits = FlowLimits { message: usize::MAX, ..FlowLimits::default() };
     let mut is_whole = true;
-    let flows = flows_of_json(body, &limits, |_| is_whole = false).ok()?;
+    let flows = flows_of_json(list, &limits, |_| is_whole = false).ok()?;
     is_whole.then_some(flows)
 }
 

@@ -51,12 +51,24 @@ pub(super) async fn ask(
     let body = answer.body;
     match format {
         Format::Json => show(&body, Some(Shape::Json), Look::Answer),
-        Format::Table => match flows::of_answer(&body) {
-            Some(flows) => print(flows::painted(&flows)),
-            None => show(&body, Some(Shape::Table), Look::Answer),
-        },
+        Format::Table => table(&body),
         Format::Dot | Format::Pcap => print(&body),
     }
+}
+
+fn table(body: &[u8]) -> anyhow::Result<()> {
+    if let Some(flows) = flows::of_answer(body) {
+        return print(flows::painted(&flows));
+    }
+    let Some(groups) = flows::groups_of_answer(body) else {
+        return show(body, Some(Shape::Table), Look::Answer);
+    };
+    for (at, (id, flows)) in groups.iter().enumerate() {
+        let between = if at == 0 { "" } else { "\n" };
+        print(format!("{between}{}\n", harmless(id)))?;
+        print(flows::painted(flows))?;
+    }
+    Ok(())
 }
 
 /// The answer of a query that was not refused; a refusal is drawn on standard error.

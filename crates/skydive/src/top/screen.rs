@@ -109,14 +109,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, look: &mut Look, saying
     }
 }
 
+fn several(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 fn head_lines<'t>(model: &Model, look: &Look, saying: &'t Saying) -> Vec<Line<'t>> {
     let strong = Style::new().add_modifier(Modifier::BOLD);
     let totals = format!(
-        "  {} conversations  {}  {} packets/s  {} nodes captured  by {}{}",
-        model.flows.len(),
+        "  {}  {}  {} packets/s  {}  by {}{}",
+        several(model.flows.len(), "conversation"),
         speed(model.rate.bytes),
         rounded(model.rate.packets),
-        model.captured.len(),
+        several(model.captured.len(), "captured node"),
         look.order.title(),
         if look.is_paused { "  PAUSED" } else { "" },
     );

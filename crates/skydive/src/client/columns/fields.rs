@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{cell, objects_by};
+use super::{NOTHING, cell, objects_by};
 use crate::table;
 use crate::terminal::harmless;
 
@@ -14,7 +14,7 @@ pub(crate) fn fields(object: &Json, width: Option<u16>) -> String {
     let mut rows = Vec::new();
     flatten("", object, &mut rows);
     if rows.is_empty() {
-        return "nothing found\n".to_owned();
+        return NOTHING.to_owned();
     }
     table::draw(["Field", "Value"], rows, width)
 }
