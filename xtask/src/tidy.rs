@@ -47,14 +47,11 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Violation> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
     fn the_workspace_keeps_the_rules() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let workspace = Workspace::read(root).unwrap();
+        let workspace = Workspace::read(&crate::root().unwrap()).unwrap();
         assert!(workspace.crates.len() > 5, "the members were not found");
         let violations: Vec<_> = check(&workspace).iter().map(ToString::to_string).collect();
         assert!(violations.is_empty(), "\n{}", violations.join("\n"));

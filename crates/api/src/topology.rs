@@ -112,7 +112,7 @@ async fn give_graph(area: &dyn Topology, serving: &Serving, headers: &HeaderMap)
     let sorted = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         if as_dot {
-            pieces_of_answer(Answer::of_snapshot(snapshot), Output::Dot).ok()
+            pieces_of_answer(Answer::of_snapshot(snapshot), Output::Dot, &mut Coverage::default()).ok()
         } else {
             Some(pieces_of_graph(snapshot))
         }
@@ -140,11 +140,11 @@ async fn answer(area: &dyn Topology, serving: &Serving, request: Request) -> Res
         Ok(None) => return StatusCode::NO_CONTENT.into_response(),
         Err(fault) => return respond::malformed(serving, &reason(&fault)),
     };
-    let found = match area.ask(query).await {
+    let mut found = match area.ask(query).await {
         Ok(found) => found,
         Err(fault) => return refuse(&fault),
     };
-    match pieces_of_answer(found.answer, Output::of_accept(accept(&headers))) {
+    match pieces_of_answer(found.answer, Output::of_accept(accept(&headers)), &mut found.coverage) {
         Err(fault) => {
             respond::error(StatusCode::NOT_ACCEPTABLE, format!("Error while encoding response: {fault}"))
         }

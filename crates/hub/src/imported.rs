@@ -49,6 +49,8 @@ struct Read {
     flows: Vec<Flow>,
     /// Flows beyond those that may be kept.
     dropped: u64,
+    /// Packets that are in no flow.
+    unaccounted: u64,
 }
 
 /// Packets looked at together.
@@ -133,10 +135,11 @@ impl PcapImport for Imported {
             let Ok(_turn) = self.0.turn.acquire().await else { return Err(ImportFault::Stopped) };
             let config = self.0.table.clone();
             let reading = spawn_blocking(move || read(pieces, config)).await;
-            let Read { flows, dropped } = reading.map_err(|_| ImportFault::Stopped)??;
+            let Read { flows, dropped, unaccounted } = reading.map_err(|_| ImportFault::Stopped)??;
             let flows = Arc::new(flows);
             self.0.telemetry.imported.inc_by(flows.len() as u64 + dropped);
             self.0.telemetry.dropped_imported(dropped);
+            self.0.telemetry.unaccounted_imported(unaccounted);
             self.keep(flows.clone());
             self.tell(&flows).await;
             Ok(())
@@ -191,8 +194,10 @@ fn read(mut pieces: mpsc::Receiver<Piece>, config: TableConfig) -> Result<Read, 
                 Some(Piece::Bytes(bytes)) => held.extend_from_slice(&bytes),
                 Some(Piece::End) => {
                     reader.end(held.len()).map_err(damaged)?;
-                    replay.into_table().finish(hear);
-                    return Ok(read);
+                    let mut table = replay.into_table();
+                    let unaccounted = table.counters().unaccounted;
+                    table.finish(hear);
+                    return Ok(Read { unaccounted, ..read });
                 }
                 None => return Err(ImportFault::Stopped),
             }

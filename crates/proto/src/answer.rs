@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use skydive_flow::{Flow, RawPacket};
+use skydive_flow::{Flow, LinkType, RawPacket};
 use skydive_graph::{Edge, Node, Snapshot};
-use skydive_value::{Id, Map, SmolStr, Value};
+use skydive_value::{Coverage, Id, Map, SmolStr, Value};
 use thiserror::Error;
 
 use crate::pieces::{Part, Pieces, list, lists};
@@ -64,12 +64,6 @@ pub enum AnswerError {
     /// No packets.
     #[error("Only RawPackets step result can be outputted as pcap")]
     NoPackets,
-    /// Packets of several kinds of link, of which two are named by their numbers.
-    #[error(
-        "Packets of several kinds of link (LINKTYPE {0} and {1}) do not fit into one pcap file: \
-         ask for those of one node or capture, or for JSON"
-    )]
-    ManyLinks(u16, u16),
 }
 
 impl Output {
@@ -108,10 +102,14 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// The text of an answer.
-pub fn pieces_of_answer(answer: Answer, output: Output) -> Result<Pieces, AnswerError> {
+/// The text of an answer. What the form has no place for is left out, and `coverage` says so.
+pub fn pieces_of_answer(
+    answer: Answer,
+    output: Output,
+    coverage: &mut Coverage,
+) -> Result<Pieces, AnswerError> {
     match (output, answer) {
-        (Output::Pcap, Answer::Packets(packets)) => capture_file(packets),
+        (Output::Pcap, Answer::Packets(packets)) => Ok(capture_file(packets, coverage)),
         (Output::Pcap, _) => Err(AnswerError::NoPackets),
         (Output::Dot, Answer::Graph { nodes, edges }) => Ok(dot(nodes, edges)),
         (Output::Dot, _) => Err(AnswerError::NotAGraph),
@@ -183,16 +181,23 @@ fn by_owner<T: Send + 'static>(
 }
 
 /// Packets as a capture file of the original's format (classic pcap) in the order of their times. That has one kind of
-/// link, so packets of several are refused: they can be asked for one by one, or had as JSON. Without packets it is
-/// empty, as the original's.
-fn capture_file(flows: Vec<(SmolStr, Vec<RawPacket>)>) -> Result<Pieces, AnswerError> {
+/// link. Where there are Ethernet frames the file is of them, and packets without a frame, those of flows inside tunnels
+/// and of tun devices, are left out, as the original does; where there are none it is of IP packets. Without packets it
+/// is empty, as the original's.
+fn capture_file(flows: Vec<(SmolStr, Vec<RawPacket>)>, coverage: &mut Coverage) -> Pieces {
     let mut packets: Vec<RawPacket> = flows.into_iter().flat_map(|(_, packets)| packets).collect();
     packets.sort_by_key(|packet| packet.at);
-    let link = packets.first().map(|packet| packet.link);
-    if let Some((one, other)) = link.and_then(|link| Some((link, packets.iter().find(|p| p.link != link)?))) {
-        return Err(AnswerError::ManyLinks(one.0, other.link.0));
-    }
-    Ok(Pieces::new(link.into_iter().map(Part::PcapHead).chain(packets.into_iter().map(Part::PcapPacket))))
+    let has_frames = packets.iter().any(|packet| packet.link == LinkType::ETHERNET);
+    let file_link = |packet: &RawPacket| match packet.link {
+        // An IP packet tells its version itself.
+        LinkType::IPV4 | LinkType::IPV6 => LinkType::RAW,
+        other => other,
+    };
+    let link = if has_frames { Some(LinkType::ETHERNET) } else { packets.first().map(file_link) };
+    let all = packets.len();
+    packets.retain(|packet| Some(file_link(packet)) == link);
+    coverage.truncated |= packets.len() < all;
+    Pieces::new(link.into_iter().map(Part::PcapHead).chain(packets.into_iter().map(Part::PcapPacket)))
 }
 
 fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {
@@ -211,7 +216,6 @@ fn dot(nodes: Vec<Arc<Node>>, edges: Edges) -> Pieces {
 
 #[cfg(test)]
 mod tests {
-    use skydive_flow::LinkType;
     use skydive_graph::{Graph, Mutation, Source, key};
     use skydive_value::Timestamp;
 
@@ -254,7 +258,9 @@ mod tests {
 
     #[test]
     fn graphviz() {
-        let dot = text(pieces_of_answer(Answer::of_snapshot(sample()), Output::Dot).unwrap());
+        let dot = text(
+            pieces_of_answer(Answer::of_snapshot(sample()), Output::Dot, &mut Coverage::complete()).unwrap(),
+        );
         assert_eq!(
             dot,
             "digraph g {\n\
@@ -264,11 +270,11 @@ mod tests {
              \"b\\\"x-nnnnnnnn\" -> \"a-n1\"\n}"
         );
         assert_eq!(
-            pieces_of_answer(Answer::Nodes(Vec::new()), Output::Dot).err(),
+            pieces_of_answer(Answer::Nodes(Vec::new()), Output::Dot, &mut Coverage::complete()).err(),
             Some(AnswerError::NotAGraph)
         );
         assert_eq!(
-            pieces_of_answer(Answer::Value(Value::Int(1)), Output::Pcap).err(),
+            pieces_of_answer(Answer::Value(Value::Int(1)), Output::Pcap, &mut Coverage::complete()).err(),
             Some(AnswerError::NoPackets)
         );
     }
@@ -283,19 +289,22 @@ mod tests {
         };
         let file = |packets: Vec<RawPacket>| {
             let one_each = packets.into_iter().map(|packet| ("f".into(), vec![packet])).collect();
-            pieces_of_answer(Answer::Packets(one_each), Output::Pcap).map(Pieces::into_bytes)
+            let mut coverage = Coverage::complete();
+            let pieces = pieces_of_answer(Answer::Packets(one_each), Output::Pcap, &mut coverage);
+            (pieces.unwrap().into_bytes(), coverage.truncated)
         };
-        assert_eq!(file(Vec::new()).unwrap().len(), 0);
-        let two = file(vec![packet(101, 2_000), packet(101, 1_000)]).unwrap();
+        assert_eq!(file(Vec::new()).0.len(), 0);
+        let (two, is_truncated) = file(vec![packet(228, 2_000), packet(229, 1_000)]);
         let at = |place: usize| two.get(place).copied();
         assert_eq!((two.len(), at(20), at(24)), (24 + 2 * 19, Some(101), Some(1)), "in the order of time");
-        let mixed = file(vec![packet(1, 1), packet(101, 2)]);
-        assert_eq!(mixed.err(), Some(AnswerError::ManyLinks(1, 101)));
+        assert!(!is_truncated);
+        let (mixed, is_truncated) = file(vec![packet(228, 1), packet(1, 2), packet(1, 3)]);
+        assert_eq!((mixed.len(), mixed.get(20).copied(), is_truncated), (24 + 2 * 19, Some(1), true));
     }
 
     #[test]
     fn shapes() {
-        let json = |answer| text(pieces_of_answer(answer, Output::Json).unwrap());
+        let json = |answer| text(pieces_of_answer(answer, Output::Json, &mut Coverage::complete()).unwrap());
         let graph = json(Answer::of_snapshot(sample()));
         assert!(graph.starts_with(r#"[{"Nodes":[{"ID":"n1","Metadata":{"IPV4":["#), "{graph}");
         assert!(graph.contains(r#"],"Edges":[{"ID":"e1","Metadata":{"RelationType":"layer2"},"Host":"h","Origin":"agent.h","CreatedAt":3,"UpdatedAt":3,"DeletedAt":null,"Revision":1,"Parent":"nnnnnnnn-2","Child":"n1"}"#), "{graph}");

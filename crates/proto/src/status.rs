@@ -184,6 +184,8 @@ pub struct FlowsStatus {
     pub imported: u64,
     /// Those of them that queries no longer find, as there are too many.
     pub imported_dropped: u64,
+    /// Packets of imported files that are in no flow: of kinds of link not known, or without a header that could be read.
+    pub imported_unaccounted: u64,
     /// Flows that agents sent and that did not arrive, by host id. Agents of the original do not number theirs.
     pub lost: BTreeMap<String, u64>,
 }

@@ -3,7 +3,7 @@
 //! `Link`, `Network` and `Transport` are either side. `HTTP` and `HTTPS` as an application are also TCP with their ports and
 //! what was seen to be them, whatever name the flow was given.
 
-use skydive_flow::field;
+use skydive_flow::field::{self, Field};
 use skydive_value::{Filter, Path, SmolStr, Test};
 
 /// The groups whose name alone means either side.
@@ -28,15 +28,27 @@ pub(crate) fn flow_filter(filter: Filter) -> Filter {
 
 fn of_field(path: Path, test: Test) -> Filter {
     let name = path.to_string();
+    if test == Test::Missing {
+        let of_group: Vec<Filter> = fields_of_group(&name)
+            .map(|field| Filter::Field(Path::from(field.name), Test::Missing))
+            .collect();
+        if !of_group.is_empty() {
+            // A group is there when any field of it is.
+            return Filter::And(of_group);
+        }
+    }
     if let Some((_, [a, b])) = SIDES.iter().find(|(group, _)| *group == name) {
         let side = |field: &'static str| of_one(Path::from(field), test.clone());
-        return match test {
-            // A group that is not there is there on neither side.
-            Test::Missing => Filter::And(vec![side(a), side(b)]),
-            _ => Filter::Or(vec![side(a), side(b)]),
-        };
+        return Filter::Or(vec![side(a), side(b)]);
     }
     of_one(path, test)
+}
+
+/// The fields of a group, or of a group within one.
+fn fields_of_group(name: &str) -> impl Iterator<Item = &'static Field> {
+    field::FIELDS.iter().filter(move |field| {
+        field.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) && !name.is_empty()
+    })
 }
 
 fn of_one(path: Path, test: Test) -> Filter {

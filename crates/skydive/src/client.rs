@@ -38,7 +38,7 @@ pub(crate) use show::{Look, json, look, print, usual};
 const DEFAULT_ANALYZER: &str = "127.0.0.1:8082";
 
 /// How long an answer is waited for in silence.
-const LATE: Duration = Duration::from_secs(3);
+pub(crate) const LATE: Duration = Duration::from_secs(3);
 
 /// An error already said in full on standard error.
 #[derive(Debug, thiserror::Error)]
@@ -104,12 +104,22 @@ pub(crate) async fn heard(
     rest: &Rest,
     answer: impl Future<Output = Result<Response, RestError>>,
 ) -> anyhow::Result<Response> {
+    awaited(rest, answer).await.map_err(advise)
+}
+
+/// Whatever is asked of an analyzer, with the same word to who waits for it.
+pub(crate) async fn awaited<T>(rest: &Rest, asked: impl Future<Output = T>) -> T {
     let tell = || {
         if io::stderr().is_terminal() {
-            eprintln!("waiting for {}", rest.endpoint());
+            eprintln!("{}", waiting(rest));
         }
     };
-    told_if_late(answer, LATE, tell).await.map_err(advise)
+    told_if_late(asked, LATE, tell).await
+}
+
+/// What is said while an answer is long in coming.
+pub(crate) fn waiting(rest: &Rest) -> String {
+    format!("waiting for {}", rest.endpoint())
 }
 
 /// Calls `tell` when a future is not ready after some time, and goes on to wait for it.
@@ -169,7 +179,7 @@ pub(crate) fn require_ok(answer: Response, rest: &Rest) -> anyhow::Result<Respon
 }
 
 /// What to do about a request without an answer.
-fn advise(error: RestError) -> anyhow::Error {
+pub(crate) fn advise(error: RestError) -> anyhow::Error {
     let advice = match error {
         RestError::Unreachable { .. } => {
             "start an analyzer there (`skydive allinone`), or name another one with --analyzer or $SKYDIVE_ANALYZER"

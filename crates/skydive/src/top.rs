@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::cli::TopFlags;
-use crate::client::print;
+use crate::client::{LATE, awaited, print, waiting};
 use crate::table;
 use crate::terminal::Paint;
 use model::{Model, Sample, View};
@@ -30,7 +30,10 @@ const NODES_EVERY: Duration = Duration::from_secs(5);
 /// What is asked for, again and again.
 struct Asking<'r> {
     rest: &'r Rest,
+    /// A query of flows without a limit.
     query: String,
+    /// Flows that are looked at.
+    flows: usize,
     since: Instant,
     /// When the graph was looked at last.
     nodes_at: Option<Instant>,
@@ -45,13 +48,12 @@ enum Go {
 
 /// Runs until somebody leaves.
 pub(crate) async fn run(rest: &Rest, flags: &TopFlags) -> anyhow::Result<()> {
-    let query = format!("G.Flows().Sort(DESC,'Last').Limit({})", flags.flows);
-    follow(rest, query, flags).await
+    follow(rest, "G.Flows().Sort(DESC,'Last')".to_owned(), flags).await
 }
 
 /// The same for the flows of any query.
 pub(crate) async fn follow(rest: &Rest, query: String, flags: &TopFlags) -> anyhow::Result<()> {
-    let asking = Asking { rest, query, since: Instant::now(), nodes_at: None };
+    let asking = Asking { rest, query, flows: flags.flows as usize, since: Instant::now(), nodes_at: None };
     if flags.once || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         return once(asking, flags).await;
     }
@@ -68,7 +70,11 @@ impl Asking<'_> {
         if is_due {
             self.nodes_at = Some(Instant::now());
         }
-        let (flows, coverage) = source::flows(self.rest, &self.query).await?;
+        // One more than is looked at tells whether there are more.
+        let query = format!("{}.Limit({})", self.query, self.flows + 1);
+        let (mut flows, mut coverage) = source::flows(self.rest, &query).await?;
+        coverage.truncated |= flows.len() > self.flows;
+        flows.truncate(self.flows);
         Ok(Sample { at: self.since.elapsed().as_secs_f64(), flows, nodes, coverage })
     }
 }
@@ -77,9 +83,13 @@ impl Asking<'_> {
 async fn once(mut asking: Asking<'_>, flags: &TopFlags) -> anyhow::Result<()> {
     let mut model = Model::default();
     let look = Look::default();
-    model.take(asking.sample().await?, look.order);
+    let rest = asking.rest;
+    model.take(awaited(rest, asking.sample()).await?, look.order);
+    let missing = screen::missing(&model);
     sleep(Duration::from_secs(flags.interval)).await;
-    model.take(asking.sample().await?, look.order);
+    model.take(awaited(rest, asking.sample()).await?, look.order);
+    // Who did not answer the first time may be given up by the second.
+    let missing = Some(screen::missing(&model)).filter(|missing| !missing.is_empty()).unwrap_or(missing);
     let width = table::terminal_width();
     let mut text = String::new();
     for (titles, rows) in screen::tables(&model, flags.rows) {
@@ -88,7 +98,6 @@ async fn once(mut asking: Asking<'_>, flags: &TopFlags) -> anyhow::Result<()> {
             text.push('\n');
         }
     }
-    let missing = screen::missing(&model);
     if !missing.is_empty() {
         eprintln!("{missing}");
     }
@@ -103,11 +112,13 @@ async fn show(
     mut asking: Asking<'_>,
     flags: &TopFlags,
 ) -> anyhow::Result<()> {
+    let rest = asking.rest;
     let mut keys = read_keys();
     let mut model = Model::default();
     let mut look = Look { has_colors: Paint::of(&io::stdout()) == Paint::Colored, ..Look::default() };
     let mut saying = Saying { server: asking.rest.endpoint().to_string(), trouble: None, is_first: true };
-    let mut ticks = interval(Duration::from_secs(flags.interval));
+    let every = Duration::from_secs(flags.interval);
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         terminal.draw(|frame| screen::draw(frame, &model, &mut look, &saying))?;
@@ -117,9 +128,14 @@ async fn show(
             asking.sample().await
         };
         let mut sampled = std::pin::pin!(sampled);
+        let mut late = std::pin::pin!(sleep(every + LATE));
         let sample = loop {
             tokio::select! {
                 sample = &mut sampled => break sample,
+                () = &mut late, if saying.trouble.is_none() => {
+                    saying.trouble = Some(waiting(rest));
+                    terminal.draw(|frame| screen::draw(frame, &model, &mut look, &saying))?;
+                }
                 event = keys.recv() => {
                     let Some(event) = event else { return Ok(()) };
                     if obey(&event, &mut look, &mut model) == Go::Away {

@@ -24,6 +24,7 @@ pub(crate) struct FlowTelemetry {
     stats_overflowed: Counter,
     pub(crate) imported: Counter,
     imported_dropped: Counter,
+    imported_unaccounted: Counter,
     lost: Family<AgentLabels, Gauge>,
     /// The same for statuses: a family cannot be listed.
     lost_by_agent: Arc<Mutex<BTreeMap<String, u64>>>,
@@ -68,6 +69,11 @@ impl FlowTelemetry {
             self.imported_dropped.clone(),
         );
         registry.register(
+            "skydive_flows_imported_packets_unaccounted",
+            "Packets of imported capture files that are in no flow",
+            self.imported_unaccounted.clone(),
+        );
+        registry.register(
             "skydive_flows_lost",
             "Flows that an agent sent and that did not arrive",
             self.lost.clone(),
@@ -83,6 +89,7 @@ impl FlowTelemetry {
             overflowed: self.overflowed.get(),
             imported: self.imported.get(),
             imported_dropped: self.imported_dropped.get(),
+            imported_unaccounted: self.imported_unaccounted.get(),
             lost: self.lost(),
         }
     }
@@ -125,6 +132,14 @@ impl FlowTelemetry {
         self.stats_overflowed.inc_by(overflow.stats);
         if self.overflow_log.is_due(Instant::now()) {
             tracing::warn!(flows = self.overflowed.get(), "flows dropped: too many wait");
+        }
+    }
+
+    /// Packets of a file that are in no flow.
+    pub(crate) fn unaccounted_imported(&self, packets: u64) {
+        if packets > 0 {
+            self.imported_unaccounted.inc_by(packets);
+            tracing::warn!(packets, "packets of an imported file are in no flow");
         }
     }
 

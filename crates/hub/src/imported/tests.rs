@@ -132,6 +132,17 @@ async fn there_are_never_more_than_a_table_has() {
 }
 
 #[tokio::test]
+async fn packets_of_no_flow_are_counted() {
+    let Setup { imported, telemetry, .. } = setup(15);
+    let mut file = file(1..=3);
+    // The kind of link: one that nobody knows.
+    file[20..24].copy_from_slice(&999u32.to_le_bytes());
+    import(&imported, pieces(&file, 1000)).await.unwrap();
+    let status = telemetry.status();
+    assert_eq!((status.imported, status.imported_unaccounted), (0, 3));
+}
+
+#[tokio::test]
 async fn what_is_no_capture_file_leaves_nothing() {
     let Setup { imported, telemetry, .. } = setup(1000);
     let whole = file(1..=20);

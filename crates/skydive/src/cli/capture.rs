@@ -1,7 +1,10 @@
 //! What `client capture` accepts: names, flags and aliases of the original.
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand};
+use std::ffi::OsStr;
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Args, Command, Error, Subcommand};
+use skydive_capture::CAPTURES;
 use skydive_graph::key;
 
 use super::client::{ReadCommand, ShapeFlag, TitleFlags};
@@ -25,12 +28,28 @@ pub(crate) enum CaptureCommand {
     },
 }
 
+/// Any kind is taken, as agents of other versions have other ones; those of this version are completed.
+#[derive(Clone)]
+struct KindParser;
+
+impl TypedValueParser for KindParser {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<String, Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(CAPTURES.iter().map(|kind| PossibleValue::new(kind.name))))
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct CaptureDraft {
-    /// Query that gives the nodes to capture on
+    /// Query that gives the nodes to capture on; else --node
     #[arg(long, value_name = "GREMLIN", required_unless_present = "node", conflicts_with = "node")]
     pub(crate) gremlin: Option<String>,
-    /// TID of the node to capture on
+    /// TID of the node to capture on; else --gremlin
     #[arg(long, value_name = key::TID, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) node: Option<String>,
     /// Packets that are counted, in tcpdump's language
@@ -39,7 +58,7 @@ pub(crate) struct CaptureDraft {
     #[command(flatten)]
     pub(crate) titles: TitleFlags,
     /// Kind of capture, such as afpacket, pcap or pcapsocket [default: that of the node's type]
-    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    #[arg(long = "type", value_name = "TYPE", default_value = "", value_parser = KindParser)]
     pub(crate) kind: String,
     /// Port of a collector; 0 for the default
     #[arg(long, default_value_t = 0)]

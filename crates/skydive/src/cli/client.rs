@@ -253,10 +253,10 @@ pub(crate) struct EdgeRuleDraft {
 /// For people.
 #[derive(Args)]
 pub(crate) struct TitleFlags {
-    /// Name of the rule
+    /// Name to know it by
     #[arg(long, default_value = "")]
     pub(crate) name: String,
-    /// What the rule is for
+    /// What it is for
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) description: String,
 }

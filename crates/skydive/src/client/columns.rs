@@ -49,6 +49,9 @@ const SHORT: usize = 8;
 /// Columns that a narrow terminal does without, in this order.
 const DISPENSABLE: &[&str] = &["ID", key::IPV6, key::MAC, "Host", key::STATE];
 
+/// The same of resources: what concerns other kinds of capture than most.
+const DISPENSABLE_OF_RESOURCES: &[&str] = &["PollingInterval", "SamplingRate"];
+
 /// The same of records by name.
 const DISPENSABLE_OF_RECORDS: &[&str] =
     &["RemoteServiceType", "RemoteHost", "ClientProtocol", "ConnectTime", "Port"];
@@ -168,7 +171,7 @@ fn columns(items: &[Json], all: &[Column], ids: Ids, width: Option<u16>) -> Stri
     }
     let mut text = ids.draw(shown.iter().map(|(title, _)| *title), rows, width);
     if !left_out.is_empty() {
-        text.push_str(&format!("not shown for lack of width: {}\n", left_out.join(", ")));
+        text.push_str(&not_shown(&left_out));
     }
     text
 }
@@ -176,35 +179,63 @@ fn columns(items: &[Json], all: &[Column], ids: Ids, width: Option<u16>) -> Stri
 /// A column for every field that occurs; of resources only those that say something.
 fn objects(items: &[Json], ids: Ids, width: Option<u16>) -> String {
     let mut titles = titles_of(items.iter());
-    let says =
-        |name: &str| items.iter().any(|item| item.get(name).is_some_and(|value| !cell(value).is_empty()));
+    let says = |name: &str| {
+        items.iter().any(|item| item.get(name).is_some_and(|v| *v != false && !cell(v).is_empty()))
+    };
     titles.retain(|name| ids == Ids::Seen || says(name));
+    let left_out =
+        shed(&mut titles, DISPENSABLE_OF_RESOURCES, width, |titles| width_of(items.iter(), titles));
     let rows = items.iter().map(|item| row_of(item, &titles));
-    ids.draw(titles.iter().map(|name| harmless(name)), rows, width)
+    ids.draw(titles.iter().map(|name| harmless(name)), rows, width) + &left_out
 }
 
 /// The same of objects by name: the first column, under `title`.
 fn objects_by(title: &str, records: &Map<String, Json>, width: Option<u16>) -> String {
     let mut titles = titles_of(records.values());
-    let needed = |titles: &[&String]| {
-        let cells = |name: &str| {
-            records.values().map(|record| record.get(name).map_or_else(String::new, cell)).collect::<Vec<_>>()
-        };
-        let first: Vec<String> = records.keys().map(|name| harmless(name)).collect();
-        let others = titles.iter().map(|name| table::width_of(name, cells(name).iter()));
-        table::width_of_row([table::width_of(title, first.iter())].into_iter().chain(others))
-    };
-    for name in DISPENSABLE_OF_RECORDS {
-        if width.is_none_or(|width| needed(&titles) <= usize::from(width)) {
+    let names: Vec<String> = records.keys().map(|name| harmless(name)).collect();
+    let first = table::width_of(title, names.iter());
+    let left_out =
+        shed(&mut titles, DISPENSABLE_OF_RECORDS, width, |titles| first + width_of(records.values(), titles));
+    let rows = names
+        .iter()
+        .zip(records.values())
+        .map(|(name, record)| [name.clone()].into_iter().chain(row_of(record, &titles)).collect::<Vec<_>>());
+    let head = [title.to_owned()].into_iter().chain(titles.iter().map(|name| harmless(name)));
+    table::draw(head, rows, width) + &left_out
+}
+
+/// Leaves out columns until a row fits; a line that names them.
+fn shed(
+    titles: &mut Vec<&String>,
+    dispensable: &[&str],
+    width: Option<u16>,
+    needed: impl Fn(&[&String]) -> usize,
+) -> String {
+    let mut left_out = Vec::new();
+    for name in dispensable {
+        if width.is_none_or(|width| needed(titles) <= usize::from(width)) {
             break;
         }
+        let before = titles.len();
         titles.retain(|title| title != name);
+        if titles.len() < before {
+            left_out.push(*name);
+        }
     }
-    let rows = records.iter().map(|(name, record)| {
-        [harmless(name)].into_iter().chain(row_of(record, &titles)).collect::<Vec<_>>()
-    });
-    let head = [title.to_owned()].into_iter().chain(titles.iter().map(|name| harmless(name)));
-    table::draw(head, rows, width)
+    if left_out.is_empty() { String::new() } else { not_shown(&left_out) }
+}
+
+fn not_shown(titles: &[&str]) -> String {
+    format!("not shown for lack of width: {}\n", titles.join(", "))
+}
+
+/// The width of a row with these fields of objects.
+fn width_of<'j>(items: impl Iterator<Item = &'j Json> + Clone, titles: &[&String]) -> usize {
+    table::width_of_row(titles.iter().map(|name| {
+        let cells: Vec<String> =
+            items.clone().map(|item| item.get(name.as_str()).map_or_else(String::new, cell)).collect();
+        table::width_of(name, cells.iter())
+    }))
 }
 
 fn titles_of<'j>(items: impl Iterator<Item = &'j Json>) -> Vec<&'j String> {

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::{Context as _, bail};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 use skydive_client::{Connection, ConnectionSettings, Explained, Rest};
 use skydive_flow::{Flow, field};
@@ -45,7 +46,7 @@ pub(super) async fn run(rest: &Rest, flags: &LiveFlowsFlags) -> anyhow::Result<(
     }
 }
 
-/// The query that the flags stand for.
+/// The query that the flags stand for, without the limit.
 fn query(flags: &LiveFlowsFlags) -> String {
     let start = match &flags.gremlin {
         Some(nodes) => nodes.trim().to_owned(),
@@ -54,20 +55,26 @@ fn query(flags: &LiveFlowsFlags) -> String {
     let conditions: Vec<String> =
         flags.filter.iter().map(|(field, value)| format!("{}, {}", quoted(field), literal(value))).collect();
     let sort = quoted(&flags.sort);
-    format!("{start}.Flows({}).Sort(DESC, {sort}).Limit({})", conditions.join(", "), flags.limit)
+    format!("{start}.Flows({}).Sort(DESC, {sort})", conditions.join(", "))
 }
 
 async fn once(rest: &Rest, flags: &LiveFlowsFlags, shape: Shape) -> anyhow::Result<()> {
-    let query = query(flags);
+    let limit = flags.limit as usize;
+    // One more than is shown tells whether there are more.
+    let query = format!("{}.Limit({})", query(flags), limit + 1);
     let answer = heard(rest, rest.topology(&query, "application/json", Explained::No)).await?;
     let answer = super::query::accepted(answer, &query, rest)?;
+    let mut flows: Vec<&RawValue> =
+        serde_json::from_slice(&answer.body).context("the answer holds no flows")?;
+    let has_more = flows.len() > limit;
+    flows.truncate(limit);
+    let shown = serde_json::to_vec(&flows)?;
     match shape {
-        Shape::Json => show(&answer.body, Some(Shape::Json), Look::Answer)?,
-        Shape::Table => {
-            let limits = FlowLimits { message: usize::MAX, ..FlowLimits::default() };
-            let flows = flows_of_json(&answer.body, &limits, |_| ()).context("the answer holds no flows")?;
-            print(painted(&flows))?;
-        }
+        Shape::Json => show(&shown, Some(Shape::Json), Look::Answer)?,
+        Shape::Table => print(painted(&read(&shown).context("the answer holds no flows")?))?,
+    }
+    if has_more {
+        eprintln!("there are more than these {limit} flows: --limit shows more, --filter fewer");
     }
     if let Some(lack) = lacks(&answer) {
         eprintln!("{lack}");
@@ -77,7 +84,10 @@ async fn once(rest: &Rest, flags: &LiveFlowsFlags, shape: Shape) -> anyhow::Resu
 
 /// Flows as a table.
 pub(super) fn painted(flows: &[Flow]) -> String {
-    table::painted(&String::from_utf8_lossy(&draw_live(flows)), Paint::of(&io::stdout()))
+    table::painted(
+        &String::from_utf8_lossy(&draw_live(flows, table::terminal_width())),
+        Paint::of(&io::stdout()),
+    )
 }
 
 /// The flows that an answer is a list of; `None` when it is something else.
@@ -203,6 +213,6 @@ mod tests {
             query.starts_with(r#"G.V().Has('Name', 'eth0').Flows("Application", "DNS", "Transport.B", 53, "#)
         );
         assert!(query.contains(r#""a'b\"c\\d\n")"#), "{query}");
-        assert!(query.ends_with(r#").Sort(DESC, "Metric.ABBytes").Limit(5)"#), "{query}");
+        assert!(query.ends_with(r#").Sort(DESC, "Metric.ABBytes")"#), "{query}");
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn reasons(coverage: &Coverage) -> Vec<String> {
         reasons.push("made from a sample".to_owned());
     }
     if *lost > 0 {
-        reasons.push(format!("{lost} records were lost before"));
+        reasons.push(format!("{lost} packets or flows were not counted since the captures began"));
     }
     if let Some(span) = instead_of {
         let (since, until) = (format_rfc3339(span.since), format_rfc3339(span.until));
@@ -51,7 +51,7 @@ mod tests {
                 "1 of 3 sources answered (silent: host-3, a\u{1b})",
                 "there is more than is shown",
                 "made from a sample",
-                "7 records were lost before",
+                "7 packets or flows were not counted since the captures began",
                 "this is how it is now, not what was from 1970-01-01T00:00:00Z to 1970-01-01T00:05:00Z",
             ]
         );

@@ -222,16 +222,17 @@ impl Model {
         }
         for (row, both) in rows.iter().zip(&rates) {
             let total = row.flow.metric.ab_bytes + row.flow.metric.ba_bytes;
-            for (name, sent, received) in row
-                .processes
-                .iter()
-                .zip([(both.ab, both.ba), (both.ba, both.ab)])
-                .filter_map(|(name, (sent, received))| name.as_ref().map(|name| (name, sent, received)))
-            {
+            let [a, b] = &row.processes;
+            for (name, sent, received) in [(a, both.ab, both.ba), (b, both.ba, both.ab)] {
+                let Some(name) = name else { continue };
                 let process = processes.entry(name.clone()).or_default();
-                process.flows += 1;
                 process.sent.add(sent);
                 process.received.add(received);
+            }
+            // What speaks with itself has one flow of it.
+            for name in a.iter().chain(b.iter().filter(|b| a.as_ref() != Some(b))) {
+                let process = processes.entry(name.clone()).or_default();
+                process.flows += 1;
                 process.total += total;
             }
         }

@@ -10,7 +10,7 @@ use skydive_proto::{FlowLimits, coverage_of_text, flows_of_json, header};
 use skydive_value::{Coverage, SmolStr};
 
 use super::model::{InterfaceRow, Nodes, Rate};
-use crate::client::{heard, require_ok};
+use crate::client::{advise, require_ok};
 
 /// Interfaces that count, nodes that are captured on, namespaces and what is in them.
 const NODES: &str = "G.V().HasKey('LastUpdateMetric')";
@@ -20,8 +20,8 @@ const INSIDE: &str = "G.V().Has('Type','netns').OutE('RelationType','ownership')
 
 /// The flows that a query finds, and how much of the truth that is.
 pub(super) async fn flows(rest: &Rest, query: &str) -> anyhow::Result<(Vec<skydive_flow::Flow>, Coverage)> {
-    let answer =
-        require_ok(heard(rest, rest.topology(query, "application/json", Explained::No)).await?, rest)?;
+    let answer = rest.topology(query, "application/json", Explained::No).await.map_err(advise)?;
+    let answer = require_ok(answer, rest)?;
     let mut coverage = answer.header(header::COVERAGE).and_then(coverage_of_text).unwrap_or_default();
     let limits = FlowLimits { message: usize::MAX, ..FlowLimits::default() };
     let mut refused = 0u64;
@@ -80,7 +80,7 @@ impl<'n> Places<'n> {
 }
 
 async fn list(rest: &Rest, query: &str) -> anyhow::Result<Vec<Json>> {
-    let answer = rest.topology(query, "application/json", Explained::No).await?;
+    let answer = rest.topology(query, "application/json", Explained::No).await.map_err(advise)?;
     serde_json::from_slice(&require_ok(answer, rest)?.body).context("the answer holds no nodes")
 }
 

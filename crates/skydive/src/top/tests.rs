@@ -2,7 +2,7 @@
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use skydive_flow::{Flow, FlowTable, TableConfig};
+use skydive_flow::{Flow, FlowTable, Process, Processes, TableConfig};
 use skydive_packet::LinkType;
 use skydive_packet::file::Packet;
 use skydive_value::Coverage;
@@ -128,4 +128,17 @@ fn keys_change_what_is_shown() {
 fn who_has_no_capture_is_told_how_to_begin_one() {
     let text = drawn(&Model::default(), &mut Look::default());
     assert!(text.contains("skydive client capture create"), "{text}");
+}
+
+/// A server and its client on one host, both of one name.
+#[test]
+fn what_speaks_with_itself_is_counted_once() {
+    let mut all = flows(&[(5201, 10)], "tid");
+    let process = Process { name: "iperf3".into(), ..Process::default() };
+    all[0].process = Processes { a: Some(process.clone().into()), b: Some(process.into()) };
+    let mut model = Model::default();
+    model.take(Sample { at: 1.0, flows: all, ..Sample::default() }, Order::Bytes);
+    let [row] = &model.processes[..] else { panic!("{:?}", model.processes) };
+    assert_eq!((row.name.as_str(), row.flows, row.total), ("iperf3", 1, 1000));
+    assert_eq!((row.sent, row.received), (row.received, row.sent));
 }

@@ -37,6 +37,10 @@ fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
         let text = download.to_string();
         assert!(text.contains("\"curl\""), "the process is named: {text}");
         assert!(number(&download, "/Metric/RTT") > 0, "{download}");
+        // A group is there when anything of it is.
+        let with = json(desk, "G.Flows().Has('Transport', '80').HasKey('Process').HasKey('Metric').Count()");
+        let without = json(desk, "G.Flows().Has('Transport', '80').HasNot('Process.A').Count()");
+        assert_eq!((with, without), (1.into(), 0.into()));
 
         // The counters of the download.
         let uuid = download["UUID"].as_str().unwrap();
@@ -49,6 +53,14 @@ fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
         // The same by the command line.
         let listed = street.client(&["flows", "--filter", "Transport.B=80"]);
         assert!(listed.as_array().unwrap().iter().any(|flow| flow["UUID"] == uuid), "{listed:#}");
+        let first = street.host.run(&["client", "flows", "--limit", "1"]);
+        let listed: Json = serde_json::from_slice(&first.stdout).unwrap();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed:#}");
+        let said = String::from_utf8_lossy(&first.stderr).into_owned();
+        assert!(said.contains("more than these 1 flows"), "{said}");
+        let top = street.host.run(&["top", "--once", "--interval", "1", "--flows", "1"]);
+        let said = String::from_utf8_lossy(&top.stderr).into_owned();
+        assert!(said.contains("there is more than is shown"), "{said}");
         let top = street.host.run(&["top", "--once", "--interval", "1"]);
         let top = String::from_utf8_lossy(&top.stdout).into_owned();
         assert!(top.contains(&format!("{FAR}:80")) && top.contains("curl"), "{top}");
