@@ -135,8 +135,9 @@ pub struct PacketRing {
 }
 
 impl RingConfig {
-    /// Bytes of a block, which is also the most that a packet may have.
-    pub const BLOCK: usize = 128 << 10;
+    /// Bytes of a block, which is also the most that a packet may have. A block is handed over when its time is up, however
+    /// little is in it: many small ones outlast a reader that is held up, and cost a wake-up each when much comes.
+    pub const BLOCK: usize = 32 << 10;
     /// Least bytes of a ring.
     pub const MIN_BYTES: usize = 32 << 10;
 
@@ -307,8 +308,8 @@ mod tests {
             let retire = Duration::from_millis(1);
             RingConfig { interface: 1, bytes, retire, is_promiscuous: false }.blocks()
         };
-        assert_eq!(blocks(4 << 20), (128 << 10, 32));
-        assert_eq!(blocks(128 << 20), (128 << 10, 1024));
+        assert_eq!(blocks(4 << 20), (32 << 10, 128));
+        assert_eq!(blocks(128 << 20), (32 << 10, 4096));
         assert_eq!(blocks(100_000), (16 << 10, 6));
         assert_eq!(blocks(0), (8 << 10, 4));
     }

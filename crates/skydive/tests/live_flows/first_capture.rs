@@ -1,5 +1,6 @@
 //! What a new user does first: a capture, a ping and a download, and who talked to whom.
 
+use rustix::process::Signal;
 use serde_json::Value as Json;
 use skydive_testnet::require_root;
 
@@ -64,6 +65,25 @@ fn a_ping_and_a_download_are_seen_at_once_with_their_process() {
         let top = street.host.run(&["top", "--once", "--interval", "1"]);
         let top = String::from_utf8_lossy(&top.stdout).into_owned();
         assert!(top.contains(&format!("{FAR}:80")) && top.contains("curl"), "{top}");
+    });
+}
+
+#[test]
+fn nothing_is_lost_while_the_program_is_held_up() {
+    if !require_root() {
+        return;
+    }
+    let street = Street::new("held-up");
+    let service = street.host.start(&["allinone"], &[]);
+    street.ask(|desk| {
+        street.capture(desk, VETH0, &[], 1);
+        service.signal(Signal::STOP);
+        // Three seconds: there are blocks for five.
+        street.ping(200);
+        service.signal(Signal::CONT);
+        let ping = until(desk, "G.Flows().Has('Application', 'ICMPv4')", |flows| flows.get(0).cloned());
+        assert_eq!(number(&ping, "/Metric/ABPackets"), 200, "{ping:#}");
+        assert_eq!(number(&ping, "/Metric/BAPackets"), 200, "{ping:#}");
     });
 }
 
