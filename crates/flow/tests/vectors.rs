@@ -6,22 +6,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use skydive_flow::{ExtraLayers, Flow, FlowTable, KeyMode, Metric, TableConfig, TransportProtocol};
-use skydive_packet::file::{Reader, Step};
+use skydive_packet::file::{Packet, Reader, Step};
 use skydive_packet::filter::compile;
 use skydive_packet::{Decoder, LinkType};
 use skydive_value::SmolStr;
 
 /// What differs on purpose, by case and field; see the comments.
 const DIFFERS: &[(&str, &str, &str)] = &[
-    // An outer key uses outer headers only; the original's holds the inner ICMP of GRE, so ids of both flows differ.
-    ("gre-mpls-icmpv4.pcap", "*", "UUID"),
-    ("gre-mpls-icmpv4.pcap", "*", "ParentUUID"),
-    ("gre-mpls-icmpv4.pcap", "*", "TrackingID"),
-    ("gre-mpls-icmpv4.pcap", "*", "L3TrackingID"),
-    ("erspanII.pcap", "*", "UUID"),
-    ("erspanII.pcap", "*", "ParentUUID"),
-    ("erspanII.pcap", "*", "TrackingID"),
-    ("erspanII.pcap", "*", "L3TrackingID"),
     // Streams inside of a tunnel are put in order too; the original looks at the outer transport alone.
     ("geneve.pcap", "*", "TCPMetric"),
     // Bytes on the wire, not those that the snap length left.
@@ -170,6 +161,68 @@ fn fields(flow: &Flow) -> Value {
     fields
 }
 
+/// Each packet alone: the path, application and length of its parts.
+fn compare_packets(bytes: &[u8], case: &Value, name: &str, failures: &mut Vec<String>) {
+    let Some(wanted) = case["packets"].as_array() else { return };
+    let mut reader = Reader::new();
+    let (mut at, mut wanted) = (0, wanted.iter());
+    while let Ok(step) = reader.next(&bytes[at..]) {
+        let (packet, consumed) = match step {
+            Step::Packet { packet, consumed } => (packet, consumed),
+            Step::Passed { consumed } => {
+                at += consumed;
+                continue;
+            }
+            Step::More { .. } => break,
+        };
+        at += consumed;
+        let link = case["options"]["LinkType"].as_u64().map(|link| LinkType(link as u16));
+        let packet = Packet { link: link.unwrap_or(packet.link), ..packet };
+        let mut table = FlowTable::new(config(&case["options"]));
+        table.packets(&[packet], |_, _| panic!("the table is not full"));
+        let parts = |flow: Flow| {
+            let length = flow.metric.ab_bytes + flow.metric.ba_bytes;
+            json!({"path": flow.layers_path.as_str(), "application": flow.application.as_str(), "length": length})
+        };
+        let mut ours: Vec<String> = table.flows().map(|flow| parts(flow.to_flow()).to_string()).collect();
+        let Some(wanted) = wanted.next() else {
+            failures.push(format!("{name}: more packets than expected"));
+            return;
+        };
+        let theirs = wanted["parts"].as_array().into_iter().flatten().map(|part| {
+            json!({"path": part["path"], "application": part["application"], "length": part["length"]})
+                .to_string()
+        });
+        let mut theirs: Vec<String> = theirs.collect();
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        if ours != theirs {
+            failures.push(format!("{name}: packet {ours:?} is not {theirs:?}"));
+        }
+    }
+    if wanted.next().is_some() {
+        failures.push(format!("{name}: fewer packets than expected"));
+    }
+}
+
+/// What is kept of packets: when, which, how long, and of which kind of link.
+fn compare_raw_packets(flows: &[Flow], case: &Value, name: &str, failures: &mut Vec<String>) {
+    for (flow, wanted) in case["raw_packets"].as_object().into_iter().flatten() {
+        let ours = flows.iter().find(|ours| ours.uuid.to_string() == *flow);
+        let ours: Vec<Value> = ours
+            .into_iter()
+            .flat_map(|flow| &flow.raw_packets)
+            .map(|packet| {
+                json!({"Timestamp": packet.at.as_millis(), "Index": packet.index, "Data": packet.bytes.len(),
+                    "LinkType": packet.link.0})
+            })
+            .collect();
+        if Value::from(ours.clone()) != *wanted {
+            failures.push(format!("{name}: raw packets of {flow}: {} are not {wanted}", Value::from(ours)));
+        }
+    }
+}
+
 #[test]
 fn flows_are_those_of_the_original() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
@@ -186,6 +239,8 @@ fn flows_are_those_of_the_original() {
             if unaccounted != case["packets_not_accounted"].as_u64().unwrap_or(0) {
                 failures.push(format!("{file} {name}: {unaccounted} packets are not accounted for"));
             }
+            compare_packets(&bytes, case, &format!("{file} {name}"), &mut failures);
+            compare_raw_packets(&flows, case, &format!("{file} {name}"), &mut failures);
             let wanted = case["flows"].as_array().unwrap();
             if flows.len() != wanted.len() {
                 failures.push(format!("{file} {name}: {} flows, not {}", flows.len(), wanted.len()));

@@ -8,8 +8,11 @@
 //! What is meant by "the same":
 //! - `vlan`, `mpls`, `pppoes` and `geneve` move the offsets of everything that stands to the right of them, also after
 //!   `or`; `and` and `or` bind equally strong, from the left.
-//! - A load beyond the captured bytes rejects the packet, whatever the rest of the expression says, in the kernel as here.
-//!   A load that decides nothing is not made.
+//! - A load beyond the captured bytes, and a division by zero, reject the packet, whatever the rest of the expression
+//!   says, in the kernel as here. What decides nothing is not loaded: libpcap does load some of it, so that of packets
+//!   that are cut it may reject more.
+//! - After `geneve` libpcap reads, of packets without Geneve, at places that it never computed; here a test to its right
+//!   fails for them.
 //! - `tcp[…]` and its like read behind an IPv4 header only; the upper protocol of IPv6 is looked for in the first header
 //!   or behind one fragment header.
 //! - Where libpcap fails with "expression rejects all packets" the program is made, see [`Program::rejects_all`].

@@ -15,12 +15,14 @@ mod totals;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use skydive_flow::{ExtraLayers, KeyMode, Replay, TableConfig};
 
 use crate::cli::{ConfigFlags, FlowsCommand, LayerKeyMode, ReadFlags, RowFormat};
 use crate::config::{self, Severity, Source, Surroundings};
 use crate::terminal::{Color, Paint, harmless};
 use crate::{config_command, exit, wiring};
+use filter::Misfit;
 use interrupt::Interrupt;
 use read::{Output, Reading, Stopped};
 use rows::Rows;
@@ -70,6 +72,12 @@ fn read(flags: &ReadFlags, config: &ConfigFlags) -> anyhow::Result<u8> {
         }
     }
     drawn.clear();
+    let misfits = reading.filters.misfits();
+    reading.totals.misfits = misfits.iter().map(|misfit| misfit.packets).sum();
+    let of_misfits = misfits.iter().map(|Misfit { refused, packets }| {
+        format!("{}\nleft out: {packets} packets of this kind", refused.draw(paint))
+    });
+    let of_misfits: Vec<String> = of_misfits.collect();
     if let Some(refused) = refused.as_ref().filter(|_| reading.totals.packets == 0) {
         eprintln!("{}", refused.draw(paint));
         return Ok(exit::FAILURE);
@@ -84,7 +92,7 @@ fn read(flags: &ReadFlags, config: &ConfigFlags) -> anyhow::Result<u8> {
             rows.end()?;
             totals.tell_losses(paint);
         }
-        Output::Summary(summary) => summary.print(format, &totals)?,
+        Output::Summary(summary) => summary.print(format, &totals).context("standard output")?,
     }
 
     let error = paint.color(Color::Red, "error");
@@ -94,7 +102,11 @@ fn read(flags: &ReadFlags, config: &ConfigFlags) -> anyhow::Result<u8> {
     if let Some(refused) = &refused {
         eprintln!("{}", refused.draw(paint));
     }
-    Ok(if totals.damage.is_empty() && refused.is_none() { exit::OK } else { exit::FAILURE })
+    for misfit in &of_misfits {
+        eprintln!("{misfit}");
+    }
+    let is_whole = totals.damage.is_empty() && refused.is_none() && of_misfits.is_empty();
+    Ok(if is_whole { exit::OK } else { exit::FAILURE })
 }
 
 /// The form asked for, else the one that suits where the output goes.

@@ -309,6 +309,26 @@ fn filters_choose_packets() {
 }
 
 #[test]
+fn what_a_filter_has_no_meaning_for_is_left_out_and_told() {
+    let scratch = ScratchDir::new("misfit").unwrap();
+    let (known, mut other) = (capture(&[(10, 1), (11, 1)]), capture(&[(12, 1), (13, 1)]));
+    other[20..24].copy_from_slice(&105u32.to_le_bytes());
+    let (known, other) = (write(&scratch, "known.pcap", &known), write(&scratch, "other.pcap", &other));
+    let output = run(&["--filter", "udp", "--summary", "--format", "json", &known, &other, &known]);
+    assert_eq!(output.status.code(), Some(1));
+    let totals: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((count(&totals, "/Packets"), count(&totals, "/Filtered")), (4, 0));
+    let said = stderr(&output);
+    assert!(said.contains("link type 105") && said.contains("left out: 2 packets"), "{said}");
+    // An expression may begin with a sign.
+    let output = run(&["--filter", "-ip[0] < 0", "--summary", "--format", "json", &known]);
+    let totals: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(count(&totals, "/Packets"), 0);
+    let none = run(&["--max-entries", "0", &known]);
+    assert!(stderr(&none).contains("give a whole number from 1"), "{}", stderr(&none));
+}
+
+#[test]
 fn a_wrong_filter_is_drawn_with_a_caret() {
     let path = vector("pcaps/dns.pcap");
     let output = run(&[&path, "--filter", "udp prot 53"]);

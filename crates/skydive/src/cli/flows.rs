@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use skydive_flow::ExtraLayers;
@@ -29,7 +30,7 @@ pub(crate) struct ReadFlags {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Count only packets that pass this filter, in tcpdump's language
-    #[arg(long, value_name = "BPF")]
+    #[arg(long, value_name = "BPF", allow_hyphen_values = true)]
     pub(crate) filter: Option<String>,
     /// Form of the rows [default: table on a terminal, else json]
     #[arg(long, value_name = "FORMAT")]
@@ -38,15 +39,15 @@ pub(crate) struct ReadFlags {
     #[arg(long, conflicts_with = "raw")]
     pub(crate) summary: bool,
     /// Add each flow's packets in base64, all or the first so many; they stay in memory until their flow ends
-    #[arg(long, value_name = "PACKETS", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "PACKETS", num_args = 0..=1, require_equals = true, value_parser = positive::<NonZeroU64>,
         default_missing_value = "18446744073709551615", hide_default_value = true)]
     pub(crate) raw: Option<NonZeroU64>,
     /// Most flows at a time, beyond which the idlest go early [default: no limit]
-    #[arg(long, value_name = "FLOWS")]
+    #[arg(long, value_name = "FLOWS", value_parser = positive::<NonZeroUsize>)]
     pub(crate) max_entries: Option<NonZeroUsize>,
     /// How long a flow may be idle: it ends within a minute after that [default: flow.expire of the configuration, or
     /// 600]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = positive::<NonZeroU64>)]
     pub(crate) expire: Option<NonZeroU64>,
     /// Watch TCP in detail: flags, retransmissions, order, windows
     #[arg(long)]
@@ -63,6 +64,10 @@ pub(crate) struct ReadFlags {
     /// Read what applications say in the clear; repeat it for several
     #[arg(long, value_name = "LAYER", ignore_case = true)]
     pub(crate) extra_layer: Vec<ExtraLayer>,
+}
+
+fn positive<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "give a whole number from 1".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

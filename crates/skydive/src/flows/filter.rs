@@ -11,6 +11,13 @@ use crate::terminal::Paint;
 pub(super) struct Filters {
     text: Option<String>,
     programs: Vec<(LinkType, Program)>,
+    misfits: Vec<Misfit>,
+}
+
+/// Packets of a link type that the filter has no meaning for.
+pub(super) struct Misfit {
+    pub(super) refused: Refused,
+    pub(super) packets: u64,
 }
 
 /// A filter that cannot be: by its text, or for the packets of a link type.
@@ -24,10 +31,16 @@ pub(super) struct Refused {
 
 impl Filters {
     pub(super) fn new(text: Option<&str>) -> Self {
-        Self { text: text.map(ToOwned::to_owned), programs: Vec::new() }
+        Self { text: text.map(ToOwned::to_owned), programs: Vec::new(), misfits: Vec::new() }
     }
 
-    /// Moves the packets that pass to the front, in order, and gives them.
+    /// Packets that were neither passed nor passed over, by their link types.
+    pub(super) fn misfits(&self) -> &[Misfit] {
+        &self.misfits
+    }
+
+    /// Moves the packets that pass to the front, in order, and gives them. A filter that is none is refused; what it has
+    /// no meaning for is left out and counted.
     #[inline]
     pub(super) fn pass<'p, 'b>(
         &mut self,
@@ -39,12 +52,33 @@ impl Filters {
         let mut passed = 0;
         for at in 0..packets.len() {
             let packet = packets[at];
-            if self.program(packet.link)?.run(packet.bytes, packet.wire_len) != 0 {
+            if let Some(misfit) = self.misfits.iter_mut().find(|misfit| misfit.refused.link == packet.link) {
+                misfit.packets += 1;
+                continue;
+            }
+            let program = match self.program(packet.link) {
+                Ok(program) => program,
+                Err(refused) => {
+                    self.leave_out(packet.link, refused)?;
+                    continue;
+                }
+            };
+            if program.run(packet.bytes, packet.wire_len) != 0 {
                 packets[passed] = packet;
                 passed += 1;
             }
         }
         Ok(&packets[..passed])
+    }
+
+    /// Counts the first packet of a link type that cannot be filtered; an error when none can.
+    #[cold]
+    fn leave_out(&mut self, link: LinkType, refused: Refused) -> Result<(), Refused> {
+        if link == LinkType::ETHERNET || filter::compile(&refused.text, LinkType::ETHERNET, 0).is_err() {
+            return Err(refused);
+        }
+        self.misfits.push(Misfit { refused, packets: 1 });
+        Ok(())
     }
 
     fn program(&mut self, link: LinkType) -> Result<&Program, Refused> {
@@ -72,7 +106,13 @@ impl Refused {
         let FilterError { offset, message } = &self.source;
         let message = match self.link {
             LinkType::ETHERNET => format!("--filter: {message}"),
-            LinkType(number) => format!("--filter: {message} (for packets of link type {number})"),
+            LinkType(number) => {
+                let number = number.to_string();
+                let names_it = message.contains(&format!("link type {number}"));
+                let on =
+                    if names_it { String::new() } else { format!(" (for packets of link type {number})") };
+                format!("--filter: {message}{on}")
+            }
         };
         complaint::draw(&self.text, &message, Some(*offset), paint)
     }

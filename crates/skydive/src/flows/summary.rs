@@ -103,7 +103,7 @@ impl Summary {
 
     fn text(&self, totals: &Totals) -> String {
         let mut text = format!("packets   {}", grouped(totals.packets));
-        let filtered = totals.read - totals.packets;
+        let filtered = totals.filtered();
         if filtered > 0 {
             text += &format!(" of {}; the filter passed over {}", grouped(totals.read), grouped(filtered));
         }
@@ -160,7 +160,7 @@ impl Summary {
             packets: totals.packets,
             bytes: totals.wire_bytes,
             captured_bytes: totals.captured_bytes,
-            filtered: totals.read - totals.packets,
+            filtered: totals.filtered(),
             dropped: totals.dropped,
             start: totals.times.map(|(first, _)| millis(first)),
             last: totals.times.map(|(_, last)| millis(last)),

@@ -15,6 +15,8 @@ use crate::terminal::{Color, Paint};
 pub(super) struct Totals {
     /// Packets in the files.
     pub(super) read: u64,
+    /// Packets that the filter has no meaning for.
+    pub(super) misfits: u64,
     /// Packets that passed the filter.
     pub(super) packets: u64,
     /// Their bytes on the wire.
@@ -42,6 +44,11 @@ pub(super) struct Damage {
 }
 
 impl Totals {
+    /// Packets that the filter passed over.
+    pub(super) fn filtered(&self) -> u64 {
+        self.read.saturating_sub(self.packets + self.misfits)
+    }
+
     #[inline]
     pub(super) fn count(&mut self, packets: &[Packet<'_>]) {
         let Some(first) = packets.first() else { return };
