@@ -263,6 +263,44 @@ fn no_example_is_left_out() {
     assert_eq!(found, known, "the examples of the pages and those of this test");
 }
 
+#[test]
+fn every_hop_is_where_the_pages_say() {
+    let mut checked = 0;
+    for page in ["docs/life-of-a-packet.md", "docs/life-of-an-interface.md", LIFE] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for row in text.lines().filter(|line| line.starts_with("| ") && line.contains("`crates/")) {
+            let place = row.trim_end_matches(['|', ' ']).rsplit(" | ").next().unwrap();
+            let mut source = String::new();
+            for name in place.split('`').skip(1).step_by(2) {
+                if name.starts_with("crates/") {
+                    source = source_of(&root().join(name));
+                    assert!(!source.is_empty(), "{page}: {name} is not there");
+                    continue;
+                }
+                let own = name.rsplit("::").next().unwrap();
+                let is_declared = ["fn", "struct", "enum", "trait", "const"].iter().any(|word| {
+                    source.match_indices(&format!("{word} {own}")).any(|(at, found)| {
+                        let next = source[at + found.len()..].chars().next();
+                        next.is_none_or(|next| !next.is_alphanumeric() && next != '_')
+                    })
+                });
+                assert!(is_declared, "{page}: {name} is not declared where it says:\n{row}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 30, "{checked} names");
+}
+
+/// A file, or all files below a folder.
+fn source_of(path: &Path) -> String {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        return entries.map(|entry| source_of(&entry.unwrap().path())).collect();
+    }
+    fs::read_to_string(path).unwrap_or_default()
+}
+
 /// Quoted parts of a line that are queries.
 fn queries_in(line: &str) -> impl Iterator<Item = &str> {
     let quoted = |quote: char| line.split(quote).skip(1).step_by(2);
