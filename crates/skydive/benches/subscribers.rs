@@ -148,11 +148,11 @@ fn filters() {
                 began.elapsed(),
                 heard.load(Ordering::Relaxed)
             );
+            // Those that have stopped go.
+            let (status, lost) = (desk.status(), desk.get("/metrics").message());
             stop.store(true, Ordering::Relaxed);
-            let status = desk.status();
             assert_eq!(status["Losses"]["SlowSubscribers"], 0, "{}", status["Losses"]);
             assert_eq!(status["Subscribers"].as_object().unwrap().len(), SUBSCRIBERS);
-            let lost = desk.get("/metrics").message();
             assert!(lost.lines().any(|line| line == "skydive_graph_lost_messages_total 0"), "{lost}");
             let name =
                 "100 filtered subscribers (80 incremental, 20 not) under 2,000 events/s: processor cores";
